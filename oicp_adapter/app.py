@@ -1,0 +1,128 @@
+"""The one place where the parts are put together."""
+
+import os
+import random
+import secrets
+import socket
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from oicp_adapter.daemon.daemon import Daemon
+from oicp_adapter.daemon.lane_thread import LaneThread
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.sole import SoleDaemon
+from oicp_adapter.daemon.survey import Survey
+from oicp_adapter.daemon.telemetry import LaneTelemetry
+from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
+from oicp_adapter.domain.errors import ConfigurationError
+from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client import HubClient, boottime
+from oicp_adapter.settings import OperatorSettings, PushMode, Settings
+from oicp_adapter.store.engine import Store, open_store
+from oicp_adapter.store.full_load import full_load_records
+from oicp_adapter.store.lanes import LaneScope, LaneStore
+
+
+def configured_store(settings: Settings) -> Store:
+    """Open the store that the settings name; nothing is connected yet."""
+    return open_store(settings.store.url, password=_reveal(settings.store.password))
+
+
+def lane_scopes(settings: Settings) -> Sequence[LaneScope]:
+    """Return what each lane covers, in the order of the settings."""
+    return [LaneScope(lane=each.id, operator_keys=each.operator_keys) for each in settings.operators]
+
+
+def build_daemon(settings: Settings) -> Daemon:
+    """
+    Put the daemon together: one worker, one client and one store connection a lane.
+
+    Raises:
+        ConfigurationError: No operator is configured, or the monitoring address cannot be had.
+        CertificateError: A certificate or key does not load.
+        LaneHeldElsewhereError: Another daemon uses the SQLite store.
+    """
+    if not settings.operators:
+        raise ConfigurationError("no operator is configured", cure="add an [[operators]] entry for each hub account")
+    store = configured_store(settings)
+    sole = SoleDaemon(Path(store.path)) if store.path is not None else None
+    metrics = Metrics([each.id for each in settings.operators])
+    scopes = lane_scopes(settings)
+    working = settings.push.mode is not PushMode.OFF
+    holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}"
+    lanes = [
+        _lane(settings, operator, scope, store=store, metrics=metrics, holder=holder, sole=sole is not None)
+        for operator, scope in zip(settings.operators, scopes, strict=True)
+        if working
+    ]
+
+    def close() -> None:
+        store.close()
+        if sole is not None:
+            sole.release()
+
+    return Daemon(
+        lanes,
+        survey=Survey(store, scopes, metrics),
+        metrics=metrics,
+        host=settings.monitoring.host,
+        port=settings.monitoring.port,
+        request_timeout=settings.hub.request_timeout,
+        clock=boottime,
+        closing=close,
+    )
+
+
+def _lane(
+    settings: Settings,
+    operator: OperatorSettings,
+    scope: LaneScope,
+    *,
+    store: Store,
+    metrics: Metrics,
+    holder: str,
+    sole: bool,
+) -> LaneThread:
+    password = _reveal(operator.private_key_password)
+    certificate = ClientIdentity(
+        certificate=operator.certificate,
+        private_key=operator.private_key,
+        password=password.encode() if password is not None else None,
+        ca_file=settings.hub.ca_file,
+    )
+    client = HubClient(
+        base_url=settings.hub.url, identity=certificate, request_timeout=settings.hub.request_timeout, clock=boottime
+    )
+    mapping = settings.status_mapping()
+    lane_store = LaneStore(store, scope, mapping)
+    worker = LaneWorker(
+        LaneIdentity(operator.id, operator.name, frozenset(operator.operator_keys), holder, sole),
+        LaneResources(
+            store=lane_store,
+            client=client,
+            telemetry=LaneTelemetry(operator.id, metrics),
+            full_load_records=partial(full_load_records, store, operator.id),
+            draw=random.SystemRandom().random,
+            clock=boottime,
+        ),
+        policy=settings.policy(),
+        mapping=mapping,
+        sweep_every=settings.store.sweep_every,
+        shadow=settings.push.mode is PushMode.SHADOW,
+    )
+    return LaneThread(
+        operator.id,
+        worker=worker,
+        store=lane_store,
+        client=client,
+        certificate=certificate,
+        metrics=metrics,
+        clock=boottime,
+    )
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

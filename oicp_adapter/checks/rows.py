@@ -1,0 +1,146 @@
+"""
+Counts the rows of `evse_status` that will not be pushed as an operator may expect, with examples.
+
+1. One pass in key order, streamed: memory does not grow with the fleet.
+2. What may be pushed is decided by `sync.assess.judge_rows`, as the lanes do.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import Select, select
+
+from oicp_adapter.checks.finding import Finding, Level
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import EvseId, OperatorId, evse_key, operator_key
+from oicp_adapter.domain.statuses import is_removed, parse_status
+from oicp_adapter.settings import Settings
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import EvseKey
+from oicp_adapter.store.schema import EvseStatus
+from oicp_adapter.sync.assess import judge_rows
+from oicp_adapter.sync.model import Rejection, StatusRow
+
+SUBJECT: Final = "fleet"
+
+_PAGE: Final = 5000
+_EXAMPLES: Final = 3
+_SHOWN: Final = 60
+_KINDS: Final = 10
+"""Operators or words named one by one; a table of garbage must not become pages of findings."""
+
+_WORDS: Final[Mapping[Rejection, tuple[str, str]]] = {
+    Rejection.MALFORMED_EVSE_ID: (
+        "with a malformed EvseID cannot be pushed",
+        "correct them to a form like DE*ABC*E1 or +49*810*000*438",
+    ),
+    Rejection.FOREIGN_OPERATOR: (
+        "with another operator inside the EvseID cannot be pushed",
+        "correct operator_id, or add that operator to sub_operators if the contract with Hubject names it",
+    ),
+    Rejection.DUPLICATE: (
+        "naming a charging spot that another row names cannot be pushed",
+        "delete all but one spelling of each EvseID",
+    ),
+}
+
+
+@dataclass(slots=True)
+class _Count:
+    rows: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, evse_id: str) -> None:
+        self.rows += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(foreign_text(evse_id, _SHOWN) or "(empty)")
+
+    def shown(self) -> str:
+        return ", ".join(self.examples)
+
+
+@dataclass(slots=True)
+class _Tally:
+    total: int = 0
+    served: int = 0
+    rejected: dict[Rejection, _Count] = field(default_factory=dict)
+    unserved: dict[str, _Count] = field(default_factory=dict)
+    unmapped: dict[str, _Count] = field(default_factory=dict)
+
+
+def row_findings(store: Store, settings: Settings) -> Iterator[Finding]:
+    """
+    Read all rows and say what will not be pushed and why; nothing of it keeps the daemon from starting.
+
+    Raises:
+        StoreError: The rows cannot be read.
+    """
+    tally = count_rows(_read(store), [operator.operator_keys for operator in settings.operators])
+    for reason, (what, cure) in _WORDS.items():
+        if count := tally.rejected.get(reason):
+            yield Finding(Level.WARNING, SUBJECT, f"{count.rows} EVSEs {what}, as {count.shown()}", cure)
+    yield from _each(
+        tally.unserved,
+        "{rows} EVSEs of operator {key} are pushed by no lane, as {examples}",
+        "add it as [[operators]] or to the sub_operators of the account that pushes it",
+    )
+    yield from _each(
+        tally.unmapped,
+        "the status word {key} of {rows} EVSEs is published as Unknown, as {examples}",
+        "write a word of OCPP or OCPI",
+    )
+    yield Finding(Level.OK, SUBJECT, f"{tally.served} of {tally.total} EVSEs are pushed")
+
+
+def count_rows(rows: Iterable[StatusRow], lanes: Sequence[frozenset[str]]) -> "_Tally":
+    """Count what is pushed and what is not; *rows* in the order of their keys."""
+    tally = _Tally()
+    for _, group in groupby(rows, key=lambda row: evse_key(row.evse_id)):
+        by_lane: dict[frozenset[str], list[StatusRow]] = {}
+        for row in group:
+            tally.total += not is_removed(row.status)
+            key = operator_key(row.operator_id)
+            lane = next((keys for keys in lanes if key in keys), None)
+            if lane is None:
+                _count(tally.unserved, row.operator_id, row)
+            else:
+                by_lane.setdefault(lane, []).append(row)
+            if parse_status(row.status) is None and not is_removed(row.status):
+                _count(tally.unmapped, row.status, row)
+        for lane, together in by_lane.items():
+            winner, rejected = judge_rows(together, lane)
+            tally.served += winner is not None
+            for refused in rejected:
+                tally.rejected.setdefault(refused.reason, _Count()).add(refused.evse_id)
+    return tally
+
+
+def _count(counts: dict[str, _Count], key: str, row: StatusRow) -> None:
+    shown = foreign_text(key, _SHOWN) or "(empty)"
+    if shown not in counts and len(counts) > 100 * _KINDS:
+        shown = "(others)"
+    counts.setdefault(shown, _Count()).add(row.evse_id)
+
+
+def _each(counts: Mapping[str, _Count], what: str, cure: str) -> Iterator[Finding]:
+    most = Counter({key: count.rows for key, count in counts.items()}).most_common()
+    for key, rows in most[:_KINDS]:
+        yield Finding(Level.WARNING, SUBJECT, what.format(rows=rows, key=key, examples=counts[key].shown()), cure)
+    if rest := most[_KINDS:]:
+        rows = sum(rows for _, rows in rest)
+        text = what.format(rows=rows, key=f"(and {len(rest)} more)", examples=counts[rest[0][0]].shown())
+        yield Finding(Level.WARNING, SUBJECT, text, cure)
+
+
+def _read(store: Store) -> Iterator[StatusRow]:
+    table = EvseStatus.__table__  # type: ignore[attr-defined] # SQLModel makes it, its types do not say so
+    statement: Select[str, str, str] = select(table.c.evse_id, table.c.operator_id, table.c.status)
+    ordered = statement.order_by(EvseKey(table.c.evse_id))
+    with store.reading() as connection:
+        for evse_id, operator_id, status in connection.execute(
+            ordered.execution_options(stream_results=True, yield_per=_PAGE)
+        ):
+            yield StatusRow(EvseId(str(evse_id)), OperatorId(str(operator_id)), str(status), None)

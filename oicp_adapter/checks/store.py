@@ -1,0 +1,65 @@
+"""Looks at the shared store: reachable, migrated, safe, and what its rows will come to."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from oicp_adapter.checks.finding import Finding, Level
+from oicp_adapter.checks.rows import row_findings
+from oicp_adapter.domain.errors import ConfigurationError, StoreError, StoreSchemaError
+from oicp_adapter.settings import Settings
+from oicp_adapter.store.engine import Store, open_store
+from oicp_adapter.store.failures import UPGRADE
+from oicp_adapter.store.migrate import check
+
+SUBJECT: Final = "store"
+
+# https://www.sqlite.org/wal.html#walresetbug: the first version without it, in each series that was mended.
+_MENDED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+_FIRST_WITH_WAL: Final = (3, 7, 0)
+
+
+def store_findings(settings: Settings) -> Iterator[Finding]:
+    """Look at the store without changing it; a file that does not exist is not created."""
+    password = settings.store.password
+    try:
+        with open_store(settings.store.url, password=password.get_secret_value() if password else None) as store:
+            if (finding := _without_file(store)) is not None:
+                yield finding
+                return
+            yield _schema(store)
+            if store.dialect == "sqlite" and has_wal_reset_bug(sqlite3.sqlite_version_info):
+                yield Finding(
+                    Level.WARNING,
+                    SUBJECT,
+                    f"SQLite {sqlite3.sqlite_version} can damage the file when two processes write to it at once",
+                    "install SQLite 3.51.3 (or 3.50.7, 3.44.6), or use PostgreSQL; until then keep backups",
+                )
+            yield from row_findings(store, settings)
+    except (StoreError, ConfigurationError) as exc:
+        yield Finding.from_error(SUBJECT, exc)
+
+
+def has_wal_reset_bug(version: tuple[int, int, int]) -> bool:
+    """Tell whether a version of SQLite can lose pages when two connections write and checkpoint at once."""
+    mended_in_series = any(version[:2] == mended[:2] and version >= mended for mended in _MENDED)
+    return _FIRST_WITH_WAL <= version < _MENDED[0] and not mended_in_series
+
+
+def _without_file(store: Store) -> Finding | None:
+    if store.path is None or Path(store.path).is_file():
+        return None
+    what = f"the store's file {store.path} does not exist"
+    return Finding(Level.ERROR, SUBJECT, what, UPGRADE, StoreSchemaError.exit_code)
+
+
+def _schema(store: Store) -> Finding:
+    state = check(store)
+    if state.is_current:
+        return Finding(Level.OK, SUBJECT, f"{store.address} is reachable and migrated (version {state.current})")
+    if state.current is None:
+        raise StoreSchemaError(f"the store {store.address} has no tables of the adapter", cure=UPGRADE)
+    raise StoreSchemaError(
+        f"the store {store.address} has version {state.current}, this program needs {state.wanted}", cure=UPGRADE
+    )

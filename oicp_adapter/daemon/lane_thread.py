@@ -1,0 +1,148 @@
+"""
+Runs the worker of one lane in a thread of its own, through whatever goes wrong.
+
+1. A store that is away, or an error of our own, costs this lane a wait and no other lane anything.
+2. A request to stop is heeded between turns, never inside one: a push that is out is recorded first.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.worker import LaneWorker
+from oicp_adapter.domain.errors import AdapterError, foreign_text
+from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client import HubClient
+from oicp_adapter.store.lanes import LaneStore
+
+LONGEST_STORE_WAIT: Final = timedelta(seconds=5)
+"""A store that comes back is noticed within this."""
+
+CERTIFICATE_LOOK: Final = 1.0
+"""Seconds between two looks whether the certificate on disk was replaced."""
+
+
+class LaneThread:
+    """
+    One lane at work.
+
+    Attributes:
+        operator_id: As the settings spell it.
+        trouble: Why the last turn failed, in words; None: it did not.
+        turned_at: When the last turn ended, on the given clock; None: none has.
+    """
+
+    def __init__(
+        self,
+        operator_id: str,
+        *,
+        worker: LaneWorker,
+        store: LaneStore,
+        client: HubClient,
+        certificate: ClientIdentity,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.operator_id = operator_id
+        self.trouble: str | None = None
+        self.turned_at: float | None = None
+        self._worker = worker
+        self._store = store
+        self._client = client
+        self._certificate = certificate
+        self._metrics = metrics
+        self._clock = clock
+        self._stop = threading.Event()
+        self._looked_at = 0.0
+        self._log = structlog.get_logger().bind(operator=operator_id)
+        self._thread = threading.Thread(target=self._run, name=f"lane {operator_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._show_certificate()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for an end after the turn under way."""
+        self._stop.set()
+
+    def abort(self) -> None:
+        """Cut the exchange under way, whose outcome is then in doubt."""
+        self._stop.set()
+        self._client.abort()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end; tell whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(Exception),
+            wait=wait_random_exponential(multiplier=0.1, max=LONGEST_STORE_WAIT.total_seconds()),
+            sleep=sleep_using_event(self._stop),
+            stop=stop_when_event_set(self._stop),
+            before_sleep=self._report,
+            reraise=True,
+        )
+        while not self._stop.is_set():
+            try:
+                retrying(self._turn)
+            except Exception as error:  # noqa: BLE001 - the lane is stopping; what it could not do is reported
+                self._log.warning("lane.stopped_in_trouble", error=foreign_text(error))
+        self._end()
+
+    def _turn(self) -> None:
+        self._look_at_certificate()
+        pause = self._worker.turn()
+        self.trouble = None
+        self.turned_at = self._clock()
+        if pause:
+            self._stop.wait(pause.total_seconds())
+
+    def _report(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        self.trouble = foreign_text(error)
+        expected = isinstance(error, AdapterError)
+        self._log.error(
+            "lane.trouble", error=self.trouble, kind=type(error).__name__, exc_info=None if expected else error
+        )
+        self.turned_at = self._clock()
+
+    def _end(self) -> None:
+        try:
+            self._worker.release()
+        except Exception as error:  # noqa: BLE001 - the end must be reached; the lease runs out by itself
+            self._log.warning("lane.not_released", error=foreign_text(error))
+        self._client.close()
+        self._store.close()
+        self._log.info("lane.stopped", unrecorded=self._worker.unrecorded)
+
+    def _look_at_certificate(self) -> None:
+        """Take up a certificate that was replaced on disk; a pair that does not load leaves the old one in use."""
+        if self._clock() - self._looked_at < CERTIFICATE_LOOK:
+            return
+        self._looked_at = self._clock()
+        before = self._certificate.last_error
+        if self._certificate.refresh():
+            facts = self._certificate.facts
+            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial)
+            self._show_certificate()
+            self._worker.retry_now()
+        elif self._certificate.last_error is not None and self._certificate.last_error is not before:
+            self._log.error("certificate.not_replaced", error=str(self._certificate.last_error))
+
+    def _show_certificate(self) -> None:
+        not_after = self._certificate.facts.not_after.timestamp()
+        self._metrics.certificate_not_after.labels(self.operator_id).set(not_after)

@@ -1,0 +1,126 @@
+"""
+Holds every metric that the daemon exports, with its labels and all their known values.
+
+1. One registry an application: two of them in one process, as in tests, do not see each other.
+2. Every label value that is known exists from the start, so that a rate over it never begins with a gap.
+3. An EVSE ID is never a label.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from itertools import product
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from oicp_adapter import __version__
+from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
+from oicp_adapter.sync.answers import Reason
+from oicp_adapter.sync.model import Action, LaneState, Rejection, WindowEdge
+
+_PREFIX: Final = "oicp_adapter"
+_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+_RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000, 1_000_000)
+
+KNOWN_CODES: Final = ("000", "001", "002", "009", "017", "018", "021", "022", "210", "300", "310", "320", "603", "604")
+"""Status codes that a push can meet; another one gets its series when it first appears."""
+
+
+class WindowState(StrEnum):
+    """Where a window stands, as the metric `windows` shows it."""
+
+    ACTIVE = "active"
+    UPCOMING = "upcoming"
+
+
+class Metrics:
+    """All metrics of one application."""
+
+    def __init__(self, operators: Iterable[str]) -> None:
+        """
+        Register the metrics and create every series that is known.
+
+        Args:
+            operators: The OperatorID of each lane, as the settings spell it.
+        """
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
+        self.registry = CollectorRegistry()
+        lane = ("operator",)
+        Info(f"{_PREFIX}_build", "The version that runs.", registry=self.registry).info({"version": __version__})
+        self.evses = self._gauge("evses", "EVSEs by the OICP status that the hub acknowledged.", (*lane, "status"))
+        self.pending_evses = self._gauge("pending_evses", "EVSEs whose change the hub has not acknowledged.", lane)
+        self.oldest_pending = self._gauge(
+            "oldest_pending_timestamp_seconds", "When the oldest unacknowledged change was made; 0: none.", lane
+        )
+        self.quarantined = self._gauge("quarantined_evses", "EVSEs that the hub or we refuse.", lane)
+        self.rejected = self._gauge("rejected_evses", "Rows that never leave the house, by reason.", (*lane, "reason"))
+        self.held_withdrawals = self._gauge("held_withdrawals", "Withdrawals that wait for approval.", lane)
+        self.lane_state = self._gauge("lane_state", "1 for the state that the lane is in, else 0.", (*lane, "state"))
+        self.windows = self._gauge("windows", "Temporary statuses by kind and state.", (*lane, "kind", "state"))
+        self.last_success = self._gauge(
+            "last_successful_push_timestamp_seconds", "When the hub last performed a push; 0: never yet.", lane
+        )
+        self.last_full_load = self._gauge(
+            "last_full_load_timestamp_seconds", "When the last acknowledged full load started; 0: never yet.", lane
+        )
+        self.last_store_read = self._gauge(
+            "last_store_read_timestamp_seconds", "When the lane last read the store; 0: never yet.", lane
+        )
+        self.certificate_not_after = self._gauge(
+            "client_certificate_not_after_timestamp_seconds", "When the client certificate in use expires.", lane
+        )
+        self.pushes = self._counter("pushes", "Requests that the hub performed.", (*lane, "action"))
+        self.push_failures = self._counter(
+            "push_failures", "Requests that were not acknowledged, by reason.", (*lane, "action", "reason")
+        )
+        self.status_codes = self._counter("status_codes", "Answers of the hub by status code.", (*lane, "code"))
+        self.unmapped = self._counter("unmapped_statuses", "Status words read that the table does not know.", lane)
+        self.propagation = self._histogram(
+            "status_propagation_seconds", "From a committed change or a reached boundary to its acknowledgement.", lane
+        )
+        self.push_duration = self._histogram(
+            "push_duration_seconds", "From the start of an exchange to its end.", (*lane, "action")
+        )
+        self.push_records = self._histogram(
+            "push_records", "Records in a request.", (*lane, "action"), buckets=_RECORDS
+        )
+        self.window_lag = self._histogram(
+            "window_lag_seconds", "From a window's boundary to its acknowledgement.", (*lane, "edge")
+        )
+        for operator in operators:
+            self._create_series(operator)
+
+    def _create_series(self, operator: str) -> None:
+        for metric in (
+            self.pending_evses, self.oldest_pending, self.quarantined, self.held_withdrawals, self.last_success,
+            self.last_full_load, self.last_store_read, self.certificate_not_after, self.unmapped, self.propagation,
+        ):  # fmt: skip
+            metric.labels(operator)
+        known: list[tuple[Gauge | Counter | Histogram, Iterable[str]]] = [
+            (self.evses, OicpStatus),
+            (self.rejected, Rejection),
+            (self.lane_state, LaneState),
+            (self.status_codes, KNOWN_CODES),
+            (self.window_lag, WindowEdge),
+            (self.pushes, Action),
+            (self.push_duration, Action),
+            (self.push_records, Action),
+        ]
+        for metric, values in known:
+            for value in values:
+                metric.labels(operator, value)
+        for kind, state in product(TemporaryStatus, WindowState):
+            self.windows.labels(operator, kind, state)
+        for action, reason in product(Action, Reason):
+            self.push_failures.labels(operator, action, reason)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = _SECONDS
+    ) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", text, labels, registry=self.registry, buckets=buckets)

@@ -1,0 +1,71 @@
+"""
+Keeps the gauges that need a count of the store up to date.
+
+Counting costs more the larger the fleet, so it takes at most one hundredth of a core: it pauses a hundred times as long
+as it took, and never less than a few seconds.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.domain.errors import StoreError
+from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.lanes import LaneScope
+from oicp_adapter.store.overview import LaneCounts, lane_counts
+from oicp_adapter.sync.model import Rejection
+
+LEAST_PAUSE: Final = 5.0
+SHARE: Final = 100
+
+
+class Survey:
+    """A thread that counts the lanes' rows."""
+
+    def __init__(self, store: Store, scopes: Sequence[LaneScope], metrics: Metrics) -> None:
+        self._store = store
+        self._scopes = scopes
+        self._metrics = metrics
+        self._stop = threading.Event()
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._run, name="survey", daemon=True)
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the count under way."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(LEAST_PAUSE)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            started = time.thread_time()
+            try:
+                for scope in self._scopes:
+                    self._show(scope.lane, lane_counts(self._store, scope))
+            except StoreError as error:
+                self._log.warning("survey.failed", reason=error.reason, error=str(error))
+            pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))
+
+    def _show(self, operator: str, counts: LaneCounts) -> None:
+        metrics = self._metrics
+        for status in OicpStatus:
+            metrics.evses.labels(operator, status).set(counts.acknowledged.get(status, 0))
+        for reason in Rejection:
+            metrics.rejected.labels(operator, reason).set(counts.rejected.get(reason, 0))
+        metrics.pending_evses.labels(operator).set(counts.pending)
+        oldest = counts.oldest_pending
+        metrics.oldest_pending.labels(operator).set(oldest.timestamp() if oldest is not None else 0)
+        metrics.quarantined.labels(operator).set(counts.quarantined)
+        metrics.held_withdrawals.labels(operator).set(counts.held)
+        for (kind, state), number in counts.windows.items():
+            metrics.windows.labels(operator, kind, state).set(number)

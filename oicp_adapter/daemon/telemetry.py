@@ -1,0 +1,158 @@
+"""
+Says what a lane does, in metrics and in log lines.
+
+1. Counts at info, EVSE IDs at debug only; Hubject's Process-ID with every push.
+2. A failure that repeats is counted by the log's own filter, so it may be reported each time here.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.store.sweep import SweepPage
+from oicp_adapter.sync.answers import Answer, Effect, Verdict
+from oicp_adapter.sync.model import Action, Intent, LaneState, Work
+from oicp_adapter.sync.plan import Plan
+from oicp_adapter.sync.settle import Settled
+from oicp_adapter.sync.steps import Round
+
+
+class LaneTelemetry:
+    """The metrics and the log of one lane."""
+
+    def __init__(self, operator_id: str, metrics: Metrics) -> None:
+        self._operator = operator_id
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind(operator=operator_id)
+        self._state: LaneState | None = None
+        self._told: dict[str, object] = {}
+
+    def state(self, state: LaneState, reason: str | None = None, detail: str | None = None) -> None:
+        """Show what the lane is doing; a change of it is a log line, with the reason of a hold."""
+        if state is self._state:
+            return
+        log = self._log.warning if state is LaneState.HELD else self._log.info
+        log("lane.state", state=state, before=self._state, reason=reason, detail=detail)
+        self._state = state
+        for each in LaneState:
+            self._metrics.lane_state.labels(self._operator, each).set(each is state)
+
+    def taken(self, epoch: int) -> None:
+        """Report that this process leads the lane now."""
+        self._log.info("lane.taken", epoch=epoch)
+
+    def lost(self, holder: str | None, epoch: int) -> None:
+        """Report that another process leads the lane now."""
+        self._log.warning("lane.lost", holder=holder, epoch=epoch)
+
+    def read(self, now: datetime) -> None:
+        """Note that the store was read."""
+        self._metrics.last_store_read.labels(self._operator).set(now.timestamp())
+
+    def observed(self, found: Round) -> None:
+        """Count what a look at the store came to."""
+        if found.unmapped:
+            self._metrics.unmapped.labels(self._operator).inc(len(found.unmapped))
+            self._tell_once("status.unmapped", words=sorted(set(found.unmapped.values()))[:10])
+        if found.held:
+            self._log.warning("withdrawals.held", count=found.held)
+        if found.rejected:
+            reasons = sorted({item.reason for item in found.rejected})
+            self._tell_once("evses.rejected", reasons=reasons, example=found.rejected[0].detail)
+        for evse, word in found.unmapped.items():
+            self._log.debug("status.unmapped_evse", evse=evse, word=word)
+
+    def recorded(
+        self,
+        intent: Intent,
+        work: Sequence[Work],
+        *,
+        answer: Answer,
+        verdict: Verdict,
+        settled: Settled,
+        now: datetime,
+    ) -> None:
+        """Count and report one exchange whose outcome is in the books."""
+        operator, action = self._operator, intent.action
+        if verdict.code is not None:
+            self._metrics.status_codes.labels(operator, verdict.code).inc()
+        self._metrics.push_duration.labels(operator, action).observe(answer.duration.total_seconds())
+        facts = {
+            "action": action,
+            "attempt": intent.attempt,
+            "records": len(intent.records) if action is not Action.FULL_LOAD else None,
+            "duration_ms": round(answer.duration.total_seconds() * 1000, 1),
+            "process_id": answer.process_id,
+        }
+        if verdict.effect is Effect.APPLIED:
+            self._succeeded(intent, work, now)
+            self._log.info("push.acknowledged", **facts)
+            return
+        self._metrics.push_failures.labels(operator, action, verdict.reason).inc()
+        self._log.warning(
+            f"push.{verdict.effect}",
+            reason=verdict.reason,
+            http_status=answer.http_status,
+            code=verdict.code,
+            detail=verdict.detail,
+            quarantined=settled.quarantined,
+            **facts,
+        )
+        for item in intent.records:
+            self._log.debug("push.record", evse=item.evse_id, status=item.status, attempt=intent.attempt)
+
+    def overtaken(self, intent: Intent, process_id: str | None) -> None:
+        """Report an outcome that came too late: a successor has put the request in doubt already."""
+        self._log.warning("push.overtaken", attempt=intent.attempt, epoch=intent.epoch, process_id=process_id)
+
+    def abandoned(self, intent: Intent) -> None:
+        """Report a request that a dead or overtaken process left open, and that is in doubt now."""
+        self._log.warning(
+            "push.abandoned",
+            action=intent.action,
+            records=len(intent.records),
+            epoch=intent.epoch,
+            attempt=intent.attempt,
+        )
+
+    def shadowed(self, chosen: Plan) -> None:
+        """Report what would have been sent."""
+        self._tell_once("push.shadowed", action=chosen.action, records=len(chosen.work))
+
+    def full_load_postponed(self, why: str) -> None:
+        """Report why a full load that is due does not go out."""
+        self._tell_once("full_load.postponed", why=why)
+
+    def swept_page(self, page: SweepPage) -> None:
+        """Report differences that no hint had announced."""
+        if page.registered or page.differing or page.rejected:
+            self._log.info("sweep.found", registered=page.registered, differing=page.differing, rejected=page.rejected)
+
+    def swept(self, now: datetime) -> None:
+        """Note the end of a full comparison."""
+        self.read(now)
+        self._log.debug("sweep.done")
+
+    def _succeeded(self, intent: Intent, work: Sequence[Work], now: datetime) -> None:
+        operator, action = self._operator, intent.action
+        self._metrics.pushes.labels(operator, action).inc()
+        self._metrics.last_success.labels(operator).set(now.timestamp())
+        if action is Action.FULL_LOAD:
+            self._metrics.last_full_load.labels(operator).set(intent.started_at.timestamp())
+        else:
+            self._metrics.push_records.labels(operator, action).observe(len(intent.records))
+        propagation = self._metrics.propagation.labels(operator)
+        for item in work:
+            lag = max(0.0, (now - item.since).total_seconds())
+            if item.reason.is_change:
+                propagation.observe(lag)
+            if item.edge is not None:
+                self._metrics.window_lag.labels(operator, item.edge).observe(lag)
+
+    def _tell_once(self, event: str, **facts: object) -> None:
+        """Log a condition that lasts when it begins or changes, not each time it is met."""
+        if self._told.get(event) != facts:
+            self._told[event] = facts
+            self._log.warning(event, **facts)

@@ -1,0 +1,413 @@
+"""
+Carries one lane's changes to the hub: takes the steps of `sync.steps` inside the store's transactions, and sends.
+
+1. Nothing is sent before its intent is committed, and nothing is recorded unless that very intent is still there.
+2. Hints are consumed in the transaction that writes what replaces them: ledger rows, or the intent.
+3. `_exchange` is the one fact that lives in memory only: a request whose outcome is not recorded yet. It is set before
+   anything can happen to the request, so an error at any point leaves the worst case standing there, not nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from oicp_adapter.daemon.telemetry import LaneTelemetry
+from oicp_adapter.domain.errors import StoreError
+from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.oicp.client import HubClient, PushRequest
+from oicp_adapter.store.lanes import LaneStore, LaneTransaction, Look
+from oicp_adapter.store.sweep import SweepPage
+from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
+from oicp_adapter.sync.assess import Circumstances
+from oicp_adapter.sync.classify import classify
+from oicp_adapter.sync.lease import claim, lane_state, release
+from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
+from oicp_adapter.sync.pacing import ready_at
+from oicp_adapter.sync.plan import plan
+from oicp_adapter.sync.schedule import full_load_due
+from oicp_adapter.sync.settle import Exchange
+from oicp_adapter.sync.steps import clear, commit_to, look_at, record
+
+BUSY_LOOK: Final = timedelta(milliseconds=5)
+"""Between two looks while there is traffic."""
+
+IDLE_LOOK: Final = timedelta(milliseconds=50)
+"""Between two looks when nothing happened for a while."""
+
+BUSY_FOR: Final = timedelta(seconds=2)
+"""After the last change a lane counts as busy for so long."""
+
+RENEW_EVERY: Final = timedelta(seconds=2)
+"""Between two renewals of the lease; also how soon a person's request for a full load is seen."""
+
+ABSORB_EVERY: Final = timedelta(seconds=1)
+"""While a lane waits, hints are turned into ledger rows this often, so that neither table grows with the outage."""
+
+FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
+"""A full load that is due but must wait for a clean ledger is reconsidered this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneIdentity:
+    """Who pushes: the hub account of a lane, and this process as a holder of leases."""
+
+    operator_id: str
+    operator_name: str
+    operator_keys: frozenset[str]
+    holder: str
+    sole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """
+    A request whose intent is committed.
+
+    Attributes:
+        intent: As written.
+        request: What the client sends.
+        send_before: On the client's clock; later, nothing is sent.
+        work: What it is made of; empty for a full load.
+    """
+
+    intent: Intent
+    request: PushRequest
+    send_before: float
+    work: Sequence[Work]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResources:
+    """
+    What a worker works with.
+
+    Attributes:
+        full_load_records: Streams the records of the full load in flight.
+        draw: Uniform in [0, 1).
+        clock: Seconds that go on while the host sleeps; the client compares `send_before` with the same.
+    """
+
+    store: LaneStore
+    client: HubClient
+    telemetry: LaneTelemetry
+    full_load_records: Callable[[], Iterator[Record]]
+    draw: Callable[[], float]
+    clock: Callable[[], float]
+
+
+class LaneWorker:
+    """The worker of one lane; not safe for use by several threads, and needs none."""
+
+    def __init__(
+        self,
+        identity: LaneIdentity,
+        resources: LaneResources,
+        *,
+        policy: Policy,
+        mapping: StatusMapping,
+        sweep_every: timedelta,
+        shadow: bool = False,
+    ) -> None:
+        """
+        Start with nothing known: the first turn takes the lease or stands by.
+
+        Args:
+            sweep_every: Between two full comparisons.
+            shadow: Compute and log what would be sent, and send nothing.
+        """
+        self._identity = identity
+        self._store = resources.store
+        self._client = resources.client
+        self._telemetry = resources.telemetry
+        self._full_load_records = resources.full_load_records
+        self._draw = resources.draw
+        self._clock = resources.clock
+        self._policy = policy
+        self._mapping = mapping
+        self._sweep_every = sweep_every
+        self._shadow = shadow
+        self._exchange: tuple[Push, Answer] | None = None
+        self._epoch: int | None = None
+        self._sweep: Iterator[SweepPage] | None = None
+        self._doubted_before: datetime | None = None
+        self._now = datetime.min.replace(tzinfo=UTC)
+        self._due: dict[str, datetime] = {}
+        self._send_before = 0.0
+        self._retry_now = False
+
+    def turn(self) -> timedelta:
+        """
+        Do what is to be done now: at most one push and one page of a sweep.
+
+        Returns:
+            How long nothing is due; zero: call again at once.
+
+        Raises:
+            StoreError: The store could not be read or written; what was in memory is kept for the next turn.
+        """
+        self.record()
+        push = self.prepare()
+        if push is not None:
+            self.send(push)
+            self.record()
+        swept = self._advance_sweep()
+        if push is not None or swept:
+            return timedelta()
+        return self._pause()
+
+    def prepare(self) -> Push | None:
+        """Commit the intent of the next push; None: nothing is to be pushed now."""
+        look = self._store.look()
+        self._now = look.now
+        if not self._must_act(look):
+            return None
+        # The watch starts before the database's clock is read: a slow commit then eats from our time, not from the
+        # silence that a successor keeps.
+        self._send_before = self._clock() + self._policy.send_within.total_seconds()
+        with self._store.transaction() as books:
+            push = self._decide(books)
+            if push is not None:
+                # If the commit below fails, nobody can tell whether the intent is there; but it was never sent.
+                self._exchange = push, Answer(Progress.NOT_SENT, TransportFault.DEADLINE_BEFORE_SEND)
+        return push
+
+    def send(self, push: Push) -> Answer:
+        """Send a push; whatever happens from here on, its outcome stands in `_exchange`."""
+        self._exchange = push, Answer(Progress.SENT, TransportFault.CUT, "the exchange ended with an error of our own")
+        try:
+            answer = self._client.push(push.request, send_before=push.send_before)
+        except StoreError as error:
+            # The records of a full load could not be read to their end, so the hub has no whole request.
+            answer = Answer(Progress.PARTLY_SENT, TransportFault.CUT, str(error))
+        self._exchange = push, answer
+        return answer
+
+    def record(self) -> None:
+        """Write the outcome of the exchange into the books; without effect when there is none."""
+        if self._exchange is None:
+            return
+        push, answer = self._exchange
+        verdict = classify(answer, push.request.count)
+        with self._store.transaction() as books:
+            settled = record(
+                books.intent,
+                self._judged(push, verdict, books.now),
+                books.entries([item.canonical for item in push.intent.records]),
+                books.position,
+            )
+            if settled is not None:
+                if push.intent.action is Action.FULL_LOAD:
+                    self._close_full_load(books, push.intent, verdict)
+                books.save(settled.entries)
+                books.save_position(settled.position)
+                books.clear_intent()
+            now = books.now
+        self._exchange = None
+        self._due.pop("ready", None)
+        if settled is None:
+            self._telemetry.overtaken(push.intent, answer.process_id)
+            return
+        self._sweep_what_is_in_doubt(settled.position)
+        self._telemetry.recorded(push.intent, push.work, answer=answer, verdict=verdict, settled=settled, now=now)
+
+    def retry_now(self) -> None:
+        """End a wait at the next turn, since what it waited for may have come (a new certificate)."""
+        self._retry_now = True
+
+    def release(self) -> None:
+        """Record what is known and give the lease back, so that a standby takes over at once."""
+        self.record()
+        if self._epoch is None:
+            return
+        with self._store.transaction() as books:
+            if books.position.holder == self._identity.holder and books.position.epoch == self._epoch:
+                books.save_position(release(books.position, books.now))
+        self._epoch = None
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether an outcome waits for the store to take it."""
+        return self._exchange is not None
+
+    def _must_act(self, look: Look) -> bool:
+        if self._retry_now or self._is_due("renew"):
+            return True
+        if self._epoch is None:
+            return False
+        if not self._is_due("ready"):
+            return look.hinted and self._is_due("absorb")
+        return look.hinted or (look.due_at is not None and look.due_at <= look.now)
+
+    def _pause(self) -> timedelta:
+        if "busy" in self._due and not self._is_due("busy"):
+            return BUSY_LOOK
+        ready = self._due.get("ready", self._now)
+        return min(IDLE_LOOK, ready - self._now) if ready > self._now else IDLE_LOOK
+
+    def _decide(self, books: LaneTransaction) -> Push | None:
+        """Take the lease, clear what an earlier holder left open, and find the next push."""
+        self._now = now = books.now
+        position = claim(books.position, self._identity.holder, now, self._policy, sole=self._identity.sole)
+        self._due["renew"] = now + RENEW_EVERY
+        if position is None:
+            self._stand_by(books.position)
+            return None
+        if self._epoch != position.epoch:
+            self._take_over(position)
+        if self._retry_now:
+            position = replace(position, wait_until=None)
+            self._retry_now = False
+        position = self._clear_intent(books, position)
+        open_until = [books.intent.silent_until] if books.intent is not None else []
+        ready = max(ready_at(position, now, self._policy.requests_per_minute), *open_until, now)
+        self._due["ready"] = ready
+        push = None
+        if ready <= now:
+            push = self._next_push(books, position)
+        elif self._is_due("absorb"):
+            self._observe(books, position)  # hints become ledger rows while the lane waits
+            self._due["absorb"] = now + ABSORB_EVERY
+        if push is None:
+            books.save_position(position)
+        self._telemetry.read(now)
+        state = lane_state(position, books.intent, self._identity.holder, now)
+        self._telemetry.state(state, position.hold_reason, position.hold_detail)
+        return push
+
+    def _stand_by(self, position: Position) -> None:
+        if self._epoch is not None:
+            self._telemetry.lost(position.holder, position.epoch)
+        self._epoch = None
+        self._sweep = None
+        self._telemetry.state(LaneState.STANDBY)
+
+    def _take_over(self, position: Position) -> None:
+        self._telemetry.taken(position.epoch)
+        self._epoch = position.epoch
+        self._doubted_before = position.doubted_before
+        self._sweep = self._store.sweep(asserted_before=position.doubted_before)
+
+    def _clear_intent(self, books: LaneTransaction, position: Position) -> Position:
+        """Put in doubt what an earlier holder, or this one before an error, left open; not before its silence ends."""
+        intent = books.intent
+        if intent is None:
+            return position
+        entries = books.entries([item.canonical for item in intent.records])
+        settled = clear(intent, entries, position, now=books.now, policy=self._policy)
+        if settled is None:
+            return position
+        if intent.action is Action.FULL_LOAD:
+            books.drop_full_load()
+        books.save(settled.entries)
+        books.clear_intent()
+        self._telemetry.abandoned(intent)
+        self._sweep_what_is_in_doubt(settled.position)
+        return settled.position
+
+    def _sweep_what_is_in_doubt(self, position: Position) -> None:
+        """Start a sweep when a full load was lost: only the sweep can bring back every EVSE of the lane."""
+        if position.doubted_before != self._doubted_before:
+            self._doubted_before = position.doubted_before
+            self._sweep = self._store.sweep(asserted_before=position.doubted_before)
+
+    def _next_push(self, books: LaneTransaction, position: Position) -> Push | None:
+        if self._sweep is not None and position.full_load_tried_at is None:
+            return None  # the first full load needs every row registered, and nothing that it could overtake
+        if self._full_load_is_due(books, position):
+            push = self._full_load(books, position)
+            if push is not None:
+                return push
+        chosen = plan(self._observe(books, position), position, self._policy)
+        if chosen is None:
+            return None
+        self._due["busy"] = books.now + BUSY_FOR
+        records = [item.record for item in chosen.work]
+        if self._shadow:
+            self._telemetry.shadowed(chosen)
+            self._due["ready"] = books.now + BUSY_FOR
+            return None
+        intent, taken = commit_to(
+            chosen.action, records, position, now=books.now, policy=self._policy, suspect=chosen.suspect
+        )
+        books.write_intent(intent)
+        books.save_position(taken)
+        return Push(intent, self._request(chosen.action, records, len(records)), self._send_before, chosen.work)
+
+    def _observe(self, books: LaneTransaction, position: Position) -> Sequence[Work]:
+        """Look at what is hinted or due, bring the books up to date with it, and return the work it makes."""
+        most = self._policy.max_records
+        seen = books.observe(hinted=2 * most, due=most, suspects=most)
+        at = Circumstances(
+            books.now, self._identity.operator_keys, self._mapping, self._policy, position.doubted_before
+        )
+        found = look_at(seen, at, books.withdrawal_count)
+        books.save(found.save)
+        books.forget(found.forget)
+        books.replace_rejections([item.canonical for item in seen], found.rejected)
+        books.consume_hints()
+        self._telemetry.observed(found)
+        return found.work
+
+    def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
+        if self._shadow or self._sweep is not None or not self._is_due("full_load"):
+            return False
+        if not full_load_due(position, books.now, self._policy):
+            return False
+        self._due["full_load"] = books.now + FULL_LOAD_CHECK_EVERY
+        return True
+
+    def _full_load(self, books: LaneTransaction, position: Position) -> Push | None:
+        """Commit to a full load, unless something could be lost or withdrawn by it."""
+        late = position.debt_at is not None and position.debt_at > books.now
+        if late or not books.clean():
+            self._telemetry.full_load_postponed("the ledger has doubts, debts, refusals or withdrawals")
+            return None
+        count = books.prepare_full_load()
+        if count.missing or not count.records:
+            books.drop_full_load()
+            self._telemetry.full_load_postponed(f"{count.missing} EVSEs at the hub would be missing from it")
+            return None
+        self._send_before = self._clock() + self._policy.send_within.total_seconds()
+        intent, taken = commit_to(Action.FULL_LOAD, (), position, now=books.read_clock(), policy=self._policy)
+        books.write_intent(intent)
+        books.save_position(taken)
+        return Push(intent, self._request(Action.FULL_LOAD, None, count.records), self._send_before, ())
+
+    def _close_full_load(self, books: LaneTransaction, intent: Intent, verdict: Verdict) -> None:
+        if verdict.effect is Effect.APPLIED:
+            books.acknowledge_full_load(intent=intent, policy=self._policy)
+        books.drop_full_load()
+
+    def _advance_sweep(self) -> bool:
+        """Compare one more page of the store with the ledger, or start over when that is due; False: neither."""
+        if self._epoch is None:
+            return False
+        if self._sweep is None:
+            if not self._is_due("sweep"):
+                return False
+            self._sweep = self._store.sweep(asserted_before=self._doubted_before)
+        page = next(self._sweep, None)
+        if page is not None:
+            self._telemetry.swept_page(page)
+            return True
+        self._sweep = None
+        self._due["sweep"] = self._now + self._sweep_every
+        self._telemetry.swept(self._now)
+        return True
+
+    def _judged(self, push: Push, verdict: Verdict, now: datetime) -> Exchange:
+        looks = {item.record.canonical: item.valid_until for item in push.work}
+        return Exchange(push.intent, verdict, now, self._policy, self._draw(), looks)
+
+    def _request(self, action: Action, records: Sequence[Record] | None, count: int) -> PushRequest:
+        return PushRequest(
+            action=action,
+            operator_id=self._identity.operator_id,
+            operator_name=self._identity.operator_name,
+            records=self._full_load_records() if records is None else records,
+            count=count,
+        )
+
+    def _is_due(self, what: str) -> bool:
+        return self._due.get(what, self._now) <= self._now

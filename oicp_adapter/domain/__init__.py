@@ -1,0 +1,1 @@
+"""Pure facts and rules of the field: identifiers, statuses, windows, resolution, errors."""

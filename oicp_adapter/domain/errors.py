@@ -1,0 +1,148 @@
+"""
+The one tree of errors.
+
+    AdapterError                 everything we raise on purpose; `reason` is a closed enum and a metric label
+    |- ConfigurationError        78  the settings, a file they name, or the command's arguments contradict themselves
+    |  |- MappingRefusedError        an override would show an unusable charger as available
+    |  `- CertificateError           a certificate or key does not load, match or hold
+    |- MalformedIdentifierError      an EvseID or OperatorID follows neither grammar
+    |- StoreError                69  the shared store
+    |  |- StoreUnavailableError      passes by itself: no connection, lock time-out, server restarting
+    |  `- StoreSchemaError           does not pass: tables missing, of another version, or without the rights
+    `- LaneHeldElsewhereError    75  another process holds the lane, and that is final
+
+Answers of the hub are not errors: they are classified (`sync/classify.py`).
+"""
+
+from enum import StrEnum
+from typing import Final
+
+FOREIGN_TEXT_LIMIT: Final = 200
+"""Characters of somebody else's text that an error, a log line or a page shows."""
+
+
+class ErrorReason(StrEnum):
+    """Why an operation was not done, as a metric label."""
+
+    CONFIGURATION = "configuration"
+    CERTIFICATE = "certificate"
+    MALFORMED_IDENTIFIER = "malformed_identifier"
+    STORE_UNAVAILABLE = "store_unavailable"
+    STORE_SCHEMA = "store_schema"
+    LANE_HELD_ELSEWHERE = "lane_held_elsewhere"
+
+
+class AdapterError(Exception):
+    """
+    Base of everything the adapter raises on purpose.
+
+    Attributes:
+        reason: Closed enum, also the metric label.
+        passes: Whether it can pass by itself, so that trying again makes sense.
+        exit_code: What a command that ends with it exits with.
+    """
+
+    reason: ErrorReason
+    passes: bool = False
+    exit_code: int = 70
+
+
+def foreign_text(text: object, limit: int = FOREIGN_TEXT_LIMIT) -> str:
+    """Return somebody else's text made safe to show: cut, on one line, control characters escaped."""
+    shown = str(text)
+    cut = shown[:limit].encode("unicode_escape").decode("ascii") if not shown[:limit].isprintable() else shown[:limit]
+    return cut if len(shown) <= limit else f"{cut}… ({len(shown)} characters)"
+
+
+class ConfigurationError(AdapterError):
+    """
+    The settings, a file they name, or a command's arguments are wrong.
+
+    Attributes:
+        what: What is wrong, with the object it concerns.
+        cure: What to do about it.
+    """
+
+    reason = ErrorReason.CONFIGURATION
+    exit_code = 78
+
+    def __init__(self, what: str, *, cure: str) -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what}: {cure}")
+
+
+class MappingRefusedError(ConfigurationError):
+    """An override of `[mapping]` would publish an unusable charger as Available."""
+
+    def __init__(self, *, status: str) -> None:
+        self.status = status
+        super().__init__(
+            f"[mapping] publishes {status} as Available",
+            cure=f"drivers would be sent to a dead charger; remove the line or name another OICP status for {status}",
+        )
+
+
+class CertificateError(ConfigurationError):
+    """A certificate or private key does not load, does not match its partner, or does not hold now."""
+
+    reason = ErrorReason.CERTIFICATE
+
+
+class MalformedIdentifierError(AdapterError):
+    """
+    An EvseID or OperatorID follows neither the ISO nor the DIN grammar.
+
+    Attributes:
+        kind: `EvseID` or `OperatorID`.
+        text: What came.
+    """
+
+    reason = ErrorReason.MALFORMED_IDENTIFIER
+
+    def __init__(self, *, kind: str, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        wanted = {"EvseID": "DE*ABC*E1 or +49*810*000*438", "OperatorID": "DE*ABC or +49*810"}[kind]
+        super().__init__(f"{foreign_text(text, 60)!r} is no {kind}: expected a form like {wanted}")
+
+
+class StoreError(AdapterError):
+    """The shared store could not do what was asked."""
+
+    exit_code = 69
+
+    def __init__(self, what: str, *, cure: str) -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what}: {cure}")
+
+
+class StoreUnavailableError(StoreError):
+    """The store did not answer, or a lock was not granted in time; trying again makes sense."""
+
+    reason = ErrorReason.STORE_UNAVAILABLE
+    passes = True
+
+
+class StoreSchemaError(StoreError):
+    """The store's tables are missing, of another version, or out of reach of this user."""
+
+    reason = ErrorReason.STORE_SCHEMA
+
+
+class LaneHeldElsewhereError(AdapterError):
+    """
+    Another process holds what only one may hold, and waiting for it makes no sense.
+
+    Attributes:
+        holder: Who holds it, as far as known.
+    """
+
+    reason = ErrorReason.LANE_HELD_ELSEWHERE
+    exit_code = 75
+
+    def __init__(self, *, what: str, holder: str) -> None:
+        self.what = what
+        self.holder = holder
+        super().__init__(f"{what} is held by {holder}: stop that process, or let it do the work")

@@ -1,0 +1,161 @@
+"""
+Holds the types of single settings: what each accepts, and what a wrong value is told.
+
+1. A message says what is wrong with the value and never shows it: what may be shown is decided by `settings`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
+from oicp_adapter.domain.identifiers import OperatorId, parse_operator_id
+from oicp_adapter.domain.statuses import OicpStatus, Status, normalise, parse_status
+from oicp_adapter.settings_sources import nearest
+
+LONGEST: Final = timedelta(days=366)
+"""No duration of the settings makes sense beyond a year; more is a slip of units."""
+
+SHOWN_VALUE: Final = 60
+"""Characters of a wrong value that a message shows."""
+
+OWN_KINDS: Final = frozenset(
+    {"seconds", "number", "path", "operator_id", "store_url", "hub_url", "time_of_day", "time_zone"}
+)
+"""The kinds of error made here, whose messages continue a sentence that begins with the key."""
+
+
+def _seconds(value: object) -> object:
+    """Accept positive seconds as number or text; a timedelta stays what it is."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            seconds = float(value)
+        except ValueError:
+            raise PydanticCustomError("seconds", "is no number") from None
+    else:
+        raise PydanticCustomError("seconds", "is no number")
+    if not 0 < seconds <= LONGEST.total_seconds():
+        raise PydanticCustomError("seconds", "is not above 0 and within a year")
+    return timedelta(seconds=seconds)
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "is no number")
+    return value
+
+
+def _path(value: object) -> object:
+    if value == "":
+        raise PydanticCustomError("path", "is empty")
+    if "-----BEGIN" in str(value):
+        raise PydanticCustomError("path", "holds the PEM text itself")
+    if "\0" in str(value):
+        raise PydanticCustomError("path", "is no path")
+    return value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _operator_id(text: str) -> OperatorId:
+    try:
+        parse_operator_id(text)
+    except MalformedIdentifierError:
+        raise PydanticCustomError("operator_id", "follows neither the ISO nor the DIN form") from None
+    return OperatorId(text)
+
+
+def _store_url(url: str) -> str:
+    """Accept SQLite with a file and PostgreSQL; the password is already taken out."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/") and not rest.endswith("/:memory:"):
+        return url
+    if scheme not in ("postgresql", "postgresql+psycopg"):
+        raise PydanticCustomError("store_url", "names no store")
+    try:
+        parts = urlsplit(url)
+        _ = "," in parts.netloc or parts.port
+    except ValueError:
+        raise PydanticCustomError("store_url", "has a host or port that cannot be read") from None
+    if not parts.path.strip("/"):
+        raise PydanticCustomError("store_url", "names no database")
+    if ":" in parts.netloc.rpartition("@")[0]:
+        raise PydanticCustomError("store_url", "holds the password, which belongs into a setting of its own")
+    return url
+
+
+def _hub_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise PydanticCustomError("hub_url", "is no URL") from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise PydanticCustomError("hub_url", "is not https, so the hub could not tell who calls")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise PydanticCustomError("hub_url", "has a user, parameters or a fragment")
+    return url.rstrip("/")
+
+
+def _time_of_day(text: str) -> str:
+    hour, colon, minute = text.partition(":")
+    digits = all(len(part) == 2 and part.isascii() and part.isdigit() for part in (hour, minute))  # noqa: PLR2004
+    if text and not (colon and digits and int(hour) < 24 and int(minute) < 60):  # noqa: PLR2004 - a day's hours
+        raise PydanticCustomError("time_of_day", "is no time of day")
+    return text
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "is no IANA time zone") from None
+    return name
+
+
+def _mapping(value: object) -> object:
+    """Turn words into statuses; all that is wrong with a table of overrides is said at once."""
+    if not isinstance(value, Mapping):
+        return value
+    overrides: dict[Status, OicpStatus] = {}
+    wrong: list[str] = []
+    for word, target in value.items():
+        status = parse_status(str(word))
+        oicp = next((known for known in OicpStatus if normalise(known) == normalise(str(target))), None)
+        if status is None:
+            wrong.append(f"{foreign_text(word, SHOWN_VALUE)} is no status; {nearest(str(word), list(Status))}")
+        elif oicp is None:
+            hint = nearest(str(target), list(OicpStatus))
+            wrong.append(f"{status} = {foreign_text(target, SHOWN_VALUE)} is no OICP status; {hint}")
+        elif status in overrides:
+            wrong.append(f"{status} stands there twice, in two spellings")
+        else:
+            overrides[status] = oicp
+    if wrong:
+        raise PydanticCustomError("mapping", "{wrong}", {"wrong": "; ".join(wrong)})
+    return overrides
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Port = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=65535)]
+OperatorIdText = Annotated[str, AfterValidator(_operator_id)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+OptionalFilePath = Annotated[FilePath | None, BeforeValidator(_empty_is_none)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+HubUrl = Annotated[str, AfterValidator(_hub_url)]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
+TimeZoneName = Annotated[str, AfterValidator(_time_zone)]
+Whole = Annotated[int, BeforeValidator(_no_flag)]
+Share = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, le=1, allow_inf_nan=False)]
+MappingOverrides = Annotated[dict[Status, OicpStatus], BeforeValidator(_mapping)]

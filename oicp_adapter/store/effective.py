@@ -1,0 +1,120 @@
+"""
+Builds in SQL what `domain.resolution.resolve` decides in Python, for statements that compare a whole fleet.
+
+1. It is generated from the domain's own tables, so that a new word or an override cannot be forgotten here.
+2. Both must give the same answer for every EVSE; a contract test draws words, windows and overrides at random.
+3. Of equal windows it does not matter here which one wins: what is published is the same.
+"""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, case, func, literal_column, null, or_, select
+
+from oicp_adapter.domain.statuses import USABILITY, OicpStatus, Status, StatusMapping, TemporaryStatus, normalise
+from oicp_adapter.store.expressions import (
+    Earlier,
+    EvseKey,
+    Kind,
+    WindowLimit,
+    WindowStart,
+    Word,
+    among,
+    constant,
+    is_removed,
+    not_over,
+)
+from oicp_adapter.store.schema import evse_status, temporary_status
+from oicp_adapter.store.types import UtcTimestamp
+
+RANKS: Final = {kind: rank for rank, kind in enumerate(TemporaryStatus)}
+_REPLACES: Final = (TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING)
+
+
+def effective_rows(mapping: StatusMapping, now: datetime, *where: ColumnElement[bool]) -> Select[Any]:
+    """
+    Return the statement that resolves rows of `evse_status` at *now*.
+
+    Args:
+        where: Which rows.
+
+    Returns:
+        Columns `evse_id`, `key`, `operator_id`, `oicp` (what is to be published) and `valid_until` (the next instant at
+        which that can change; NULL: no window is ahead).
+    """
+    status = evse_status.c
+    key = EvseKey(status.evse_id)
+    inner = (
+        select(
+            status.evse_id,
+            status.operator_id,
+            key.label("key"),
+            charger_status(status.status, mapping).label("charger"),
+            _winning_rank(key, now).label("rank"),
+            next_boundary(key, now).label("valid_until"),
+        )
+        .where(*where)
+        .subquery("resolved")
+    )
+    return select(
+        inner.c.evse_id,
+        inner.c.key,
+        inner.c.operator_id,
+        _published(inner.c.charger, inner.c.rank, mapping).label("oicp"),
+        inner.c.valid_until,
+    )
+
+
+def live(operators: ColumnElement[Any], scope: frozenset[str]) -> ColumnElement[bool]:
+    """
+    Return the condition that a row of `evse_status` stands for an EVSE of these operators that is not withdrawn.
+
+    Args:
+        operators: The key of the row's operator.
+    """
+    return and_(among(operators, scope), ~is_removed(evse_status.c.status))
+
+
+def charger_status(status: ColumnElement[Any], mapping: StatusMapping) -> ColumnElement[str]:
+    """Return the OICP status of a charger's own word; of a word that the table does not know, that of Unknown."""
+    words: dict[OicpStatus, list[str]] = defaultdict(list)
+    for known in Status:
+        words[mapping.oicp(known)].append(normalise(known))
+    word = Word(status)
+    whens = [(word.in_([constant(item) for item in group]), constant(oicp)) for oicp, group in words.items()]
+    return case(*whens, else_=constant(mapping.oicp(Status.UNKNOWN)))
+
+
+def next_boundary(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
+    """Return the first instant after *now* at which a window of an EVSE starts or ends; NULL when none does."""
+    window = temporary_status.c
+    start = WindowStart(window.valid_from)
+    end = Earlier(WindowLimit(window.valid_to), WindowLimit(window.ended_at))
+    over = and_(end.is_not(None), or_(end <= start, end <= now))
+    boundary = case((over, null()), (start > now, start), else_=end)
+    known = Kind(window.status).in_([constant(kind.lower()) for kind in TemporaryStatus])
+    ahead = not_over(window.valid_to, window.ended_at, now)
+    earliest = func.min(boundary, type_=UtcTimestamp())
+    return select(earliest).where(EvseKey(window.evse_id) == key, known, ahead).scalar_subquery()
+
+
+def _winning_rank(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
+    window = temporary_status.c
+    kind = Kind(window.status)
+    rank = case(*((kind == constant(name.lower()), literal_column(str(at))) for name, at in RANKS.items()))
+    applies = and_(window.valid_from <= now, not_over(window.valid_to, window.ended_at, now))
+    return select(func.min(rank)).where(EvseKey(window.evse_id) == key, applies).scalar_subquery()
+
+
+def _published(charger: ColumnElement[str], rank: ColumnElement[int], mapping: StatusMapping) -> ColumnElement[str]:
+    """Let the winning window replace the charger's status, or yield to it when the charger is the less usable."""
+    whens: list[tuple[ColumnElement[bool], ColumnElement[str]]] = []
+    for kind, at in RANKS.items():
+        temporary = mapping.oicp(Status(kind.value))
+        wins = rank == literal_column(str(at))
+        if kind not in _REPLACES:
+            yielding = [constant(s) for s in OicpStatus if USABILITY[temporary] <= USABILITY[s]]
+            wins = and_(wins, charger.in_(yielding))
+        whens.append((wins, constant(temporary)))
+    return case(*whens, else_=charger).label("published").cast(Text())

@@ -1,0 +1,245 @@
+"""
+Opens the shared store: connections, transactions and the clock that decides.
+
+1. Every transaction starts with our own BEGIN: in SQLite IMMEDIATE when it will write, since a deferred one that turns
+   into a writer fails at once whatever the busy timeout; in PostgreSQL with its time-outs set for it alone, so that a
+   pooler in transaction mode leaks nothing to others.
+2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, no prepared statements.
+3. A lane's connection is its own, outside of every pool: a page that is opened a hundred times cannot starve a push.
+4. SQLite's adapter connections are `synchronous=FULL`: an intent whose commit returned survives a power loss.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Literal, Self, cast
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from oicp_adapter.domain.errors import ConfigurationError, StoreUnavailableError
+from oicp_adapter.store.failures import WAIT, mapped_errors
+from oicp_adapter.store.types import read_text
+
+BUSY_TIMEOUT: Final = 10.0
+"""Seconds that a transaction on SQLite waits for another writer."""
+
+STATEMENT_TIMEOUT: Final = 30_000
+"""Milliseconds after which PostgreSQL gives a statement up; a sweep's page takes a hundredth of it."""
+
+LOCK_TIMEOUT: Final = 10_000
+"""Milliseconds after which PostgreSQL gives up waiting for a lock."""
+
+_POSTGRESQL_CONNECT: Final = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds: keep-alives do not cover data that is not acknowledged
+    "prepare_threshold": None,
+    "application_name": "oicp-adapter",
+}
+_WRITES: Final = "oicp_writes"
+_POSTGRESQL_BEGIN: Final = (
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT};"
+    f" SET LOCAL lock_timeout = {LOCK_TIMEOUT}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
+)
+
+Dialect = Literal["sqlite", "postgresql"]
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Return the host's time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """
+    The shared store; safe for use by several threads, connections are not.
+
+    Attributes:
+        dialect: Which of the two stores it is.
+        address: Its URL without the password.
+    """
+
+    def __init__(self, url: URL, *, clock: Clock) -> None:
+        """Connect to nothing yet; use `open_store`."""
+        self.dialect: Dialect = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
+        self.address = url.render_as_string(hide_password=True)
+        self.path = _file(url) if self.dialect == "sqlite" else None
+        self._password = url.password
+        self._clock = clock
+        self._own = _engine(url, self.dialect, pooled=False)
+        self._pooled = self._own if self.dialect == "sqlite" else _engine(url, self.dialect, pooled=True)
+
+    def __repr__(self) -> str:
+        return f"Store({self.address!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of the pool; those of lanes are closed by their lanes."""
+        self._pooled.dispose()
+        self._own.dispose()
+
+    def errors(self) -> Any:
+        """Return the context manager that maps library exceptions; for statements outside of a transaction of ours."""
+        return mapped_errors(secret=self._password)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """
+        Open a transaction that only reads; it blocks no writer.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        with self.errors(), self._pooled.connect() as connection, transaction(connection, writes=False):
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """
+        Open a transaction that writes; it commits unless the block raises.
+
+        Raises:
+            StoreError: Nothing was written, or, when the answer to the commit was lost, nobody knows: read again.
+        """
+        with self.errors(), self._pooled.connect() as connection, transaction(connection, writes=True):
+            yield connection
+
+    def own_connection(self) -> Connection:
+        """
+        Return a connection outside of the pool; the caller closes it.
+
+        Raises:
+            StoreUnavailableError: No connection could be made.
+        """
+        with self.errors():
+            return self._own.connect()
+
+    def now(self, connection: Connection | None = None) -> datetime:
+        """Return the time that decides: the database server's, for SQLite the clock given to `open_store`."""
+        if self.dialect == "sqlite":
+            return self._clock()
+        if connection is not None:
+            return _server_time(connection)
+        with self.reading() as own:
+            return _server_time(own)
+
+
+def open_store(url: str, *, password: str | None = None, clock: Clock | None = None) -> Store:
+    """
+    Open the shared store; connects with the first statement.
+
+    Args:
+        url: `sqlite:////absolute/path.db` or `postgresql://user@host/database`.
+        password: Takes the place of the one in the URL.
+        clock: What SQLite takes for the time; None: the host's. PostgreSQL's own clock decides otherwise.
+
+    Raises:
+        ConfigurationError: The URL is none, or names another kind of database.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (exc.ArgumentError, ValueError):
+        # The URL is not quoted: it may hold a password. Nor is the cause, for it quotes the URL.
+        raise ConfigurationError(
+            "store.url is no URL", cure="use sqlite:////path or postgresql://user@host/db"
+        ) from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"store.url names a {backend} database", cure="use sqlite:// or postgresql://")
+    parsed = parsed.set(drivername="sqlite+pysqlite" if backend == "sqlite" else "postgresql+psycopg")
+    if password is not None:
+        parsed = parsed.set(password=password)
+    if backend == "sqlite" and _file(parsed) is None:
+        raise ConfigurationError("store.url names no file", cure="use sqlite:////absolute/path.db")
+    return Store(parsed, clock=clock or system_clock)
+
+
+@contextmanager
+def transaction(connection: Connection, *, writes: bool) -> Iterator[None]:
+    """Run a block in one transaction; refuse to call a transaction committed that an error has already ended."""
+    connection.execution_options(**{_WRITES: writes})
+    with connection.begin():
+        yield
+        _refuse_aborted(connection)
+
+
+def raw(connection: Connection) -> Any:
+    """Return the driver's connection, for what must cost next to nothing."""
+    return connection.connection.dbapi_connection
+
+
+def _refuse_aborted(connection: Connection) -> None:
+    driver = raw(connection)
+    if isinstance(driver, psycopg.Connection) and driver.info.transaction_status == TransactionStatus.INERROR:
+        raise StoreUnavailableError("a statement failed, so the transaction cannot be committed", cure=WAIT)
+
+
+def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
+    if dialect == "sqlite":
+        options = {"isolation_level": None, "check_same_thread": False, "timeout": BUSY_TIMEOUT}
+        engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if pooled:
+        engine = create_engine(
+            url, pool_size=2, max_overflow=6, pool_timeout=5, connect_args=_POSTGRESQL_CONNECT, hide_parameters=True
+        )
+    else:
+        engine = create_engine(url, poolclass=NullPool, connect_args=_POSTGRESQL_CONNECT, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    driver = cast("sqlite3.Connection", connection)
+    driver.text_factory = read_text
+    driver.execute("PRAGMA synchronous = FULL").close()
+    driver.execute("PRAGMA foreign_keys = OFF").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    driver = cast("psycopg.Connection[Any]", connection)
+    driver.autocommit = True  # BEGIN is ours, see the module's first rule
+    row = driver.execute("SELECT pg_is_in_recovery()").fetchone()
+    if row is not None and row[0]:
+        driver.close()
+        raise StoreUnavailableError(
+            "the store is a standby, which lags behind and takes no writes", cure="let store.url lead to the primary"
+        )
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    connection.exec_driver_sql(_POSTGRESQL_BEGIN)
+
+
+def _server_time(connection: Connection) -> datetime:
+    instant: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return instant.astimezone(UTC)
+
+
+def _file(url: URL) -> str | None:
+    return url.database if url.database and url.database != ":memory:" else None

@@ -1,0 +1,221 @@
+"""
+Holds the SQL of what the domain computes in Python: keys, words and windows, once for each store.
+
+1. `EvseKey`, `OperatorKey` and `Word` equal `evse_key`, `operator_key` and `normalise` for every text that a store can
+   hold; a contract test says so. SQLite cuts at NUL, which no well-formed identifier has.
+2. The text of `EvseKey` and `OperatorKey` is the text of the indexes in the migration: change neither alone.
+3. What PostgreSQL can hold and Python cannot (infinity, years before 1 and after 9999) is clamped while it is read.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    LargeBinary,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    literal,
+    literal_column,
+    or_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from oicp_adapter.domain.identifiers import KEY_LENGTH
+from oicp_adapter.domain.statuses import REMOVED
+from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
+
+KEY_SQL: Final = {
+    "sqlite": f"substr(upper(replace(replace({{0}}, '*', ''), '+', '')), 1, {KEY_LENGTH})",
+    "postgresql": f"left(upper(translate({{0}}, '*+', '') COLLATE \"C\"), {KEY_LENGTH})",
+}
+"""The key of an identifier, by dialect; `{0}` is the column."""
+
+_WORD_SQL: Final = {
+    "sqlite": "lower(replace(replace(replace({0}, '_', ''), '-', ''), ' ', ''))",
+    "postgresql": "lower(translate({0}, '_- ', '') COLLATE \"C\")",
+}
+_EARLIEST: Final = "TIMESTAMPTZ '0001-01-02 00:00:00+00'"
+_LATEST: Final = "TIMESTAMPTZ '9999-12-30 00:00:00+00'"
+_SIX_DIGITS: Final = "({0} || substr('.000000', length({0}) - 18))"
+
+
+class EvseKey(FunctionElement[str]):
+    """`domain.identifiers.evse_key` of a column."""
+
+    type = KeyText()
+    inherit_cache = True
+
+
+class OperatorKey(FunctionElement[str]):
+    """`domain.identifiers.operator_key` of a column."""
+
+    type = KeyText()
+    inherit_cache = True
+
+
+class Word(FunctionElement[str]):
+    """`domain.statuses.normalise` of a column."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class Kind(FunctionElement[str]):
+    """A kind of window in lower case."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class WindowStart(FunctionElement[datetime]):
+    """A `valid_from` as Python can hold it, comparable with its like."""
+
+    type = UtcTimestamp()
+    inherit_cache = True
+
+
+class WindowLimit(FunctionElement[datetime]):
+    """A `valid_to`, `ended_at` or `changed_at` as Python can hold it; NULL when it is never reached."""
+
+    type = UtcTimestamp()
+    inherit_cache = True
+
+
+class Earlier(FunctionElement[datetime]):
+    """The earlier of two instants; NULLs do not count."""
+
+    type = UtcTimestamp()
+    inherit_cache = True
+
+
+class Later(FunctionElement[datetime]):
+    """The later of two instants; NULLs do not count."""
+
+    type = UtcTimestamp()
+    inherit_cache = True
+
+
+class Differs(FunctionElement[bool]):
+    """Tell whether two values differ, NULL being a value like another."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+class _Among(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """Tell whether a text column is one of the values; one bind parameter, however many there are."""
+    return _Among(column, bindparam(None, sorted(values), type_=TextList(), unique=True))
+
+
+def among_ids(column: ColumnElement[Any], ids: Collection[int]) -> ColumnElement[bool]:
+    """Tell whether a row's id is one of the given; one bind parameter, however many there are."""
+    return _Among(column, bindparam(None, sorted(ids), type_=IdList(), unique=True))
+
+
+def is_removed(status: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Tell whether a status word withdraws the EVSE, as `domain.statuses.is_removed` does."""
+    return Word(status) == constant(REMOVED)
+
+
+def constant(word: str) -> ColumnElement[str]:
+    """Return a word of a closed vocabulary as part of the statement's text."""
+    assert word.isascii() and word.replace("_", "").isalnum()  # noqa: PT018, S101 - only enum values come here
+    return literal_column(f"'{word}'", Text())
+
+
+def not_over(valid_to: ColumnElement[Any], ended_at: ColumnElement[Any], now: datetime) -> ColumnElement[bool]:
+    """Tell whether a window applies at *now* or may apply later."""
+    return and_(or_(valid_to.is_(None), valid_to > now), or_(ended_at.is_(None), ended_at > now))
+
+
+def beyond(column: ColumnElement[Any], last: object) -> ColumnElement[bool]:
+    """
+    Tell whether a key comes after the last one of a page.
+
+    Args:
+        last: As the driver returned it: in SQLite text that is not UTF-8, or a blob, is told apart from text.
+    """
+    if isinstance(last, OddText):
+        return column > cast(literal(last.raw, LargeBinary()), Text())
+    if isinstance(last, bytes):
+        return column > literal(last, LargeBinary())
+    return column > literal(last, Text())
+
+
+def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
+    return [compiler.process(clause, **kw) for clause in element.clauses]
+
+
+@compiles(EvseKey)
+@compiles(OperatorKey)
+def _key_sql(element: FunctionElement[str], compiler: SQLCompiler, **kw: Any) -> str:
+    return KEY_SQL[compiler.dialect.name].format(*_args(element, compiler, **kw))
+
+
+@compiles(Word)
+def _word_sql(element: Word, compiler: SQLCompiler, **kw: Any) -> str:
+    return _WORD_SQL[compiler.dialect.name].format(*_args(element, compiler, **kw))
+
+
+@compiles(Kind)
+def _kind_sql(element: Kind, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = _args(element, compiler, **kw)
+    return f"lower({column})" if compiler.dialect.name == "sqlite" else f'lower({column} COLLATE "C")'
+
+
+@compiles(WindowStart)
+def _start_sql(element: WindowStart, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return _SIX_DIGITS.format(column)
+    return f"LEAST(GREATEST({column}, {_EARLIEST}), {_LATEST})"
+
+
+@compiles(WindowLimit)
+def _limit_sql(element: WindowLimit, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return _SIX_DIGITS.format(column)
+    return f"CASE WHEN {column} < {_LATEST} THEN GREATEST({column}, {_EARLIEST}) END"
+
+
+@compiles(Earlier)
+def _earlier_sql(element: Earlier, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return f"coalesce(min({one}, {other}), {one}, {other})"
+    return f"LEAST({one}, {other})"
+
+
+@compiles(Later)
+def _later_sql(element: Later, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return f"coalesce(max({one}, {other}), {one}, {other})"
+    return f"GREATEST({one}, {other})"
+
+
+@compiles(Differs)
+def _differs_sql(element: Differs, compiler: SQLCompiler, **kw: Any) -> str:
+    one, other = _args(element, compiler, **kw)
+    return f"({one} IS NOT {other})" if compiler.dialect.name == "sqlite" else f"({one} IS DISTINCT FROM {other})"
+
+
+@compiles(_Among)
+def _among_sql(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return f"({column} IN (SELECT value FROM json_each({values})))"
+    return f"({column} = ANY ({values}))"

@@ -1,0 +1,104 @@
+"""
+Maps what SQLAlchemy and the drivers raise to the adapter's two store errors.
+
+1. What can pass by itself is "unavailable": connections, time-outs, locks, serialisation, a server that is not primary.
+2. What needs a person is "schema": missing tables, missing rights, a file that is no database.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy import exc
+
+from oicp_adapter.domain.errors import StoreError, StoreSchemaError, StoreUnavailableError, foreign_text
+
+_PG_SCHEMA: Final = (
+    pg.UndefinedTable,
+    pg.UndefinedColumn,
+    pg.UndefinedFunction,
+    pg.UndefinedObject,
+    pg.InvalidSchemaName,
+    pg.InsufficientPrivilege,
+    pg.WrongObjectType,
+    pg.DatatypeMismatch,
+    pg.InvalidCatalogName,
+)
+_PG_RIGHTS: Final = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)
+_PG_PASSES: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    pg.ReadOnlySqlTransaction,
+    pg.InFailedSqlTransaction,
+)
+_SQLITE_SCHEMA: Final = (
+    "no such table",
+    "no such column",
+    "no such function",
+    "has no column",
+    "readonly",
+    "not a database",
+)
+_SQLITE_PASSES: Final = ("locked", "busy", "disk i/o", "unable to open", "full", "interrupted")
+
+UPGRADE: Final = "run `oicp-adapter db upgrade`, and give this user rights on the adapter's tables"
+WAIT: Final = "it is tried again; check that the database runs and can be reached"
+
+
+@contextmanager
+def mapped_errors(*, secret: str | None = None) -> Iterator[None]:
+    """
+    Turn library exceptions that leave the block into the adapter's own.
+
+    Args:
+        secret: The store's password, blotted out should a driver quote it.
+
+    Raises:
+        StoreUnavailableError: It can pass by itself.
+        StoreSchemaError: It does not.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except exc.TimeoutError as error:
+        raise StoreUnavailableError("all connections to the store are in use", cure=WAIT) from error
+    except exc.DBAPIError as error:
+        if error.orig is None:
+            raise
+        mapped = _judge(error.orig, secret)
+        if mapped is None:
+            raise
+        raise mapped from error
+    except (psycopg.Error, sqlite3.Error) as error:
+        mapped = _judge(error, secret)
+        if mapped is None:
+            raise
+        raise mapped from error
+
+
+def _judge(error: BaseException, secret: str | None) -> StoreError | None:
+    shown = foreign_text(_words(error, secret))
+    if isinstance(error, _PG_SCHEMA):
+        return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
+    if isinstance(error, _PG_RIGHTS):
+        return StoreSchemaError(f"the store refused the login: {shown}", cure="correct user and password in [store]")
+    if isinstance(error, _PG_PASSES):
+        return StoreUnavailableError(f"the store did not do it: {shown}", cure=WAIT)
+    if isinstance(error, sqlite3.Error):
+        text = str(error).lower()
+        if any(words in text for words in _SQLITE_SCHEMA):
+            return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
+        if any(words in text for words in _SQLITE_PASSES):
+            return StoreUnavailableError(f"the store did not do it: {shown}", cure=WAIT)
+        if isinstance(error, sqlite3.DatabaseError) and "malformed" in text:
+            return StoreSchemaError(f"the store's file is damaged: {shown}", cure="restore it from a backup")
+    return None
+
+
+def _words(error: BaseException, secret: str | None) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.replace(secret, "***") if secret else text

@@ -1,0 +1,192 @@
+"""
+Prepares, streams and settles a full load, in statements over the whole lane.
+
+1. What a full load carries is fixed before it is sent, and kept until its outcome is known: the ledger says afterwards
+   what was sent, not what holds by then.
+2. What a full load does not carry is gone from the hub once it is acknowledged.
+3. A charging spot travels in the spelling that the ledger holds, which was judged well-formed.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, delete, exists, func, insert, literal, literal_column, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
+from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
+from oicp_adapter.store.effective import effective_rows, live, next_boundary
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import Earlier, EvseKey, Later, OperatorKey
+from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
+from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.sync.model import Intent, Policy, Presence, Record
+
+PAGE: Final = 5000
+"""Records that one read of a stream holds."""
+
+_ONE: Final = literal_column("1")
+
+
+def prepare(connection: Connection, lane: str, scope: frozenset[str], mapping: StatusMapping, now: datetime) -> int:
+    """Fix what a full load would carry at *now*; return how many records that are."""
+    drop(connection, lane)
+    operators = OperatorKey(evse_status.c.operator_id)
+    own = effective_rows(mapping, now, live(operators, scope)).subquery("own")
+    connection.execute(
+        insert(full_load).from_select(
+            ["lane", "canonical", "evse_id", "status"],
+            select(ledger.c.lane, ledger.c.canonical, ledger.c.evse_id, own.c.oicp)
+            .join(own, own.c.evse_id == ledger.c.evse_id)
+            .where(ledger.c.lane == lane, own.c.key == ledger.c.canonical),
+        )
+    )
+    _add_other_spellings(connection, lane, scope, mapping, now)
+    return _count(connection, lane)
+
+
+def withdrawn_by(connection: Connection, lane: str) -> int:
+    """Return how many EVSEs that are at the hub, and that no person approved, the prepared full load would withdraw."""
+    statement = select(func.count()).where(
+        ledger.c.lane == lane,
+        ledger.c.presence == Presence.PRESENT.value,
+        ledger.c.approved_at.is_(None),
+        ~_is_carried(lane),
+    )
+    count: int = connection.execute(statement).scalar_one()
+    return count
+
+
+def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> int:
+    """Let the ledger say what the full load carried, and that the rest is gone; return how many records it carried."""
+    reassert = literal(intent.started_at + policy.reassert_every, UtcTimestamp())
+    boundary = next_boundary(full_load.c.canonical, intent.started_at)
+    sent = select(
+        full_load.c.lane,
+        full_load.c.canonical,
+        full_load.c.evse_id,
+        full_load.c.status,
+        literal(now, UtcTimestamp()),
+        literal(intent.started_at, UtcTimestamp()),
+        literal(Presence.PRESENT.value),
+        literal(0),
+        literal(False),
+        literal(intent.attempt),
+        Earlier(boundary, reassert),
+    ).where(full_load.c.lane == lane)
+    names = (
+        "lane canonical evse_id acknowledged acknowledged_at asserted_at presence failures flipped attempt due_at"
+    ).split()
+    upsert = postgresql.insert(ledger) if connection.dialect.name == "postgresql" else sqlite.insert(ledger)
+    upsert = upsert.from_select(names, sent)
+    debt = _debt_after(intent.started_at)
+    replaced: dict[str, Any] = {name: upsert.excluded[name] for name in names[2:]}
+    cleared = (
+        "doubted_at pending_since withdrawn_at held_since approved_at approved_by first_failed_at retry_at refusal"
+        " refusal_detail refused_status batch_cap"
+    ).split()
+    replaced |= dict.fromkeys(cleared, null())
+    replaced |= {"debt_at": debt, "due_at": Earlier(upsert.excluded.due_at, debt)}
+    connection.execute(upsert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced))
+    connection.execute(
+        update(ledger)
+        .where(ledger.c.lane == lane, ledger.c.presence == Presence.PRESENT.value, ~_is_carried(lane))
+        .values(
+            acknowledged=None,
+            acknowledged_at=now,
+            asserted_at=intent.started_at,
+            presence=Presence.ABSENT.value,
+            withdrawn_at=now,
+            held_since=None,
+            pending_since=None,
+            attempt=intent.attempt,
+            due_at=now,
+        )
+    )
+    return _count(connection, lane)
+
+
+def doubt(connection: Connection, lane: str, *, debt_at: datetime, due_at: datetime, now: datetime) -> int:
+    """Put every EVSE of a lane in doubt, tombstones too, and owe each another assertion after *debt_at*."""
+    changed = connection.execute(
+        update(ledger)
+        .where(ledger.c.lane == lane)
+        .values(
+            doubted_at=func.coalesce(ledger.c.doubted_at, literal(now, UtcTimestamp())),
+            debt_at=Later(ledger.c.debt_at, literal(debt_at, UtcTimestamp())),
+            due_at=Earlier(ledger.c.due_at, literal(due_at, UtcTimestamp())),
+        )
+    )
+    return changed.rowcount
+
+
+def drop(connection: Connection, lane: str) -> None:
+    """Forget the records of a lane's full load."""
+    connection.execute(delete(full_load).where(full_load.c.lane == lane))
+
+
+def full_load_records(store: Store, lane: str) -> Iterator[Record]:
+    """
+    Stream the records of a lane's full load in the order of their keys, a page in memory at a time.
+
+    They do not change while the full load is in flight, so the pages are read in transactions of their own.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    last = ""
+    while True:
+        page = (
+            select(full_load.c.canonical, full_load.c.evse_id, full_load.c.status)
+            .where(full_load.c.lane == lane, full_load.c.canonical > last)
+            .order_by(full_load.c.canonical)
+            .limit(PAGE)
+        )
+        with store.reading() as connection:
+            rows = connection.execute(page).all()
+        for canonical, evse_id, status in rows:
+            yield Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
+        if len(rows) < PAGE:
+            return
+        last = rows[-1][0]
+
+
+def _add_other_spellings(
+    connection: Connection, lane: str, scope: frozenset[str], mapping: StatusMapping, now: datetime
+) -> None:
+    """Add the EVSEs whose row in the ledger's spelling is gone while another spelling stands."""
+    operators = OperatorKey(evse_status.c.operator_id)
+    key = EvseKey(evse_status.c.evse_id)
+    is_rejected = exists(select(_ONE).where(rejection.c.evse_id == evse_status.c.evse_id, rejection.c.lane == lane))
+    smallest = (
+        select(ledger.c.canonical, ledger.c.evse_id, func.min(evse_status.c.evse_id).label("spelling"))
+        .join(evse_status, key == ledger.c.canonical)
+        .where(ledger.c.lane == lane, live(operators, scope), ~is_rejected)
+        .where(~exists(select(_ONE).where(full_load.c.lane == lane, full_load.c.canonical == ledger.c.canonical)))
+        .group_by(ledger.c.canonical, ledger.c.evse_id)
+        .subquery("smallest")
+    )
+    rows = connection.execute(select(smallest.c.canonical, smallest.c.evse_id, smallest.c.spelling)).all()
+    for canonical, evse_id, spelling in rows:
+        resolved = effective_rows(mapping, now, evse_status.c.evse_id == spelling).subquery("resolved_row")
+        connection.execute(
+            insert(full_load).from_select(
+                ["lane", "canonical", "evse_id", "status"],
+                select(literal(lane), literal(canonical), literal(evse_id), resolved.c.oicp),
+            )
+        )
+
+
+def _is_carried(lane: str) -> Any:
+    carried = and_(full_load.c.lane == lane, full_load.c.canonical == ledger.c.canonical)
+    return exists(select(_ONE).where(carried))
+
+
+def _debt_after(started_at: datetime) -> Any:
+    return func.nullif(Later(ledger.c.debt_at, literal(started_at, UtcTimestamp())), literal(started_at, UtcTimestamp()))
+
+
+def _count(connection: Connection, lane: str) -> int:
+    count: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
+    return count

@@ -1,0 +1,107 @@
+"""
+Takes the hints of a lane: reads them, sends on those that belong to others, deletes exactly those that were read.
+
+1. Hints are read before the statuses they speak of. Each statement sees what is committed when it starts, so a change
+   whose hint was read is seen by the later statement, and a change whose hint was not read keeps its hint.
+2. They are deleted by the ids that were read, never by EVSE: a hint that came in between must survive.
+3. A hint names the operator that the writer saw. Of two writers who did not see each other's work one may have named the
+   wrong one, or none: whoever reads such a hint sends it on to the operators that have the EVSE.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, insert, not_, or_, select, union_all
+
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import among, among_ids
+from oicp_adapter.store.schema import hint
+
+PRUNED_AT_ONCE: Final = 10_000
+"""Hints that one transaction deletes of those that nobody will read."""
+
+
+@dataclass(frozen=True, slots=True)
+class HintRow:
+    """
+    One hint.
+
+    Attributes:
+        operator_key: The operator that the writer saw; None: the writer saw no row of the EVSE.
+    """
+
+    id: int
+    evse_key: str
+    operator_key: str | None
+    created_at: datetime
+
+
+def read_hints(connection: Connection, operator_keys: Collection[str], limit: int) -> Sequence[HintRow]:
+    """
+    Return the oldest hints for these operators and for none, at most *limit* of each, oldest first.
+
+    Hints for none are locked until the transaction ends; those that another lane has locked are left to it.
+    """
+    columns = (hint.c.id, hint.c.evse_key, hint.c.operator_key, hint.c.created_at)
+    own = select(*columns).where(among(hint.c.operator_key, operator_keys)).order_by(hint.c.id).limit(limit)
+    nobody = select(*columns).where(hint.c.operator_key.is_(None)).order_by(hint.c.id).limit(limit)
+    both = union_all(select(own.subquery()), select(nobody.subquery()))
+    rows = [HintRow(*row) for row in connection.execute(both)]
+    unowned = [row.id for row in rows if row.operator_key is None]
+    if unowned:
+        statement = select(hint.c.id).where(among_ids(hint.c.id, unowned)).with_for_update(skip_locked=True)
+        locked = set(connection.execute(statement).scalars())
+        rows = [row for row in rows if row.operator_key is not None or row.id in locked]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def delete_hints(connection: Connection, ids: Collection[int]) -> None:
+    """Delete exactly these hints."""
+    if ids:
+        connection.execute(delete(hint).where(among_ids(hint.c.id, ids)))
+
+
+def send_on(connection: Connection, pairs: Collection[tuple[str, str]], now: datetime) -> None:
+    """Leave a hint for each pair of EVSE and operator key."""
+    if pairs:
+        rows = [{"evse_key": evse, "operator_key": operator, "created_at": now} for evse, operator in sorted(pairs)]
+        connection.execute(insert(hint), rows)
+
+
+def prune_hints(store: Store, served: Collection[str], *, older_than: timedelta = timedelta(hours=1)) -> int:
+    """
+    Delete old hints for operators that no lane serves, which nobody else ever deletes.
+
+    Args:
+        served: Operator keys of all lanes. Should another process serve one that is missing here, its sweep finds the
+            change.
+        older_than: Younger hints stay, for a lane may be about to be configured.
+
+    Returns:
+        How many were deleted, at most 10,000 a call.
+
+    Raises:
+        StoreError: The store could not be written.
+    """
+    before = store.now() - older_than
+    with store.writing() as connection:
+        old = (
+            select(hint.c.id)
+            .where(not_(among(hint.c.operator_key, served)), hint.c.created_at <= before)
+            .order_by(hint.c.id)
+            .limit(PRUNED_AT_ONCE)
+        )
+        ids = list(connection.execute(old).scalars())
+        delete_hints(connection, ids)
+    return len(ids)
+
+
+def count_hinted(connection: Connection, operator_keys: Collection[str]) -> tuple[int, datetime | None]:
+    """Return how many EVSEs have a hint for these operators or for none, and when the oldest was left."""
+    mine = or_(among(hint.c.operator_key, operator_keys), hint.c.operator_key.is_(None))
+    row = connection.execute(
+        select(func.count(hint.c.evse_key.distinct()), func.min(hint.c.created_at)).where(mine)
+    ).one()
+    return row[0], row[1]

@@ -1,0 +1,309 @@
+"""
+Gives the worker of a lane its store: one connection, looks that cost next to nothing, transactions that lock the lane.
+
+1. A transaction locks the lane's row first and reads the clock after: only so does a lease that ran out while the lock
+   was waited for count as run out.
+2. All changes of a lane's books go through such a transaction, whoever makes them.
+3. A connection that failed once is dropped; the next call makes a new one.
+"""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from oicp_adapter.domain.errors import StoreUnavailableError
+from oicp_adapter.domain.identifiers import CanonicalEvseId
+from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
+from oicp_adapter.store.engine import Store, raw, transaction
+from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.sync.guard import WithdrawalCount
+from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
+
+HINTS_PER_EVSE: Final = 4
+"""Hints read for each EVSE that is wanted, since a charger that flickers leaves several."""
+
+DUE_SHARE: Final = 4
+"""At least one part in so many of what is observed are due rows, if there are so many: hints must not starve them."""
+
+_LOOK_SQLITE: Final = (
+    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IN ({marks}))"
+    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
+    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = ?)"
+)
+_LOOK_POSTGRESQL: Final = (
+    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key = ANY (%s))"
+    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
+    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = %s), clock_timestamp()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneScope:
+    """
+    Which lane, and whose EVSEs it may push.
+
+    Attributes:
+        lane: Its key: the canonical OperatorID of the hub account.
+        operator_keys: Canonical OperatorIDs: the account's own and its sub operators.
+    """
+
+    lane: str
+    operator_keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What a cheap look saw.
+
+    Attributes:
+        hinted: There is a hint for the lane, or one for nobody.
+        due_at: The next instant at which an EVSE must be looked at; None: there is none.
+        now: By the database's clock.
+    """
+
+    hinted: bool
+    due_at: datetime | None
+    now: datetime
+
+
+class LaneTransaction:
+    """
+    One transaction that holds the lane's lock; use `LaneStore.transaction`.
+
+    Attributes:
+        now: By the database's clock, read after the lock was granted.
+        position: The lane's row, as read or as last saved here.
+        intent: The open intent, as read or as last written here.
+    """
+
+    def __init__(self, connection: Connection, store: Store, scope: LaneScope, mapping: StatusMapping) -> None:
+        """Lock the lane's row, then read the clock."""
+        self._connection = connection
+        self._scope = scope
+        self._mapping = mapping
+        self.position = position.lock_position(connection, scope.lane)
+        self.now, self.intent = position.read_clock_and_intent(connection, store, scope.lane)
+        self._read: list[int] = []
+        self._strays: set[tuple[str, str]] = set()
+
+    def observe(self, limit: int) -> Sequence[Observation]:
+        """
+        Read what must be looked at: hinted EVSEs, the oldest hint first, then due ones, the longest due first.
+
+        Args:
+            limit: EVSEs at most. A quarter of it is kept for due ones if there are so many.
+
+        Returns:
+            Each EVSE once. Call `consume_hints` in the same transaction once the ledger says what was seen.
+        """
+        lane, keys = self._scope.lane, self._scope.operator_keys
+        due = observing.read_due(self._connection, lane, self.now, limit)
+        room = limit - min(len(due), limit // DUE_SHARE)
+        taken: list[hints.HintRow] = []
+        changed: dict[str, datetime] = {}
+        for item in hints.read_hints(self._connection, keys, HINTS_PER_EVSE * limit):
+            if item.evse_key in changed or len(changed) < room:
+                changed.setdefault(item.evse_key, item.created_at)
+                taken.append(item)
+        canonicals = list(dict.fromkeys([*changed, *due]))[:limit]
+        found = observing.read_found(self._connection, canonicals, self.now)
+        self._read = [item.id for item in taken]
+        self._strays = observing.strays(taken, found, keys)
+        seen = observing.observations(self._connection, lane, keys, canonicals, found, changed)
+        ours = {item.evse_key for item in taken if item.operator_key is not None}
+        return [item for item in seen if item.rows or item.entry or item.canonical in ours]
+
+    def observe_these(self, canonicals: Collection[str]) -> Sequence[Observation]:
+        """Read these EVSEs, whether anything hints at them or not; no hint is read."""
+        wanted = sorted(canonicals)
+        found = observing.read_found(self._connection, wanted, self.now)
+        return observing.observations(self._connection, self._scope.lane, self._scope.operator_keys, wanted, found, {})
+
+    def consume_hints(self) -> None:
+        """Delete exactly the hints that the last `observe` read; those that belong to others are sent on to them."""
+        hints.send_on(self._connection, self._strays, self.now)
+        hints.delete_hints(self._connection, self._read)
+        self._read, self._strays = [], set()
+
+    def entries(self, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
+        """Return the ledger rows of these EVSEs; those without one are absent."""
+        return ledger.read_entries(self._connection, self._scope.lane, canonicals)
+
+    def save(self, entries: Sequence[Entry]) -> None:
+        """Insert or replace ledger rows, each EVSE at most once."""
+        ledger.write_entries(self._connection, self._scope.lane, entries)
+
+    def forget(self, canonicals: Collection[str]) -> None:
+        """Delete ledger rows."""
+        ledger.delete_entries(self._connection, self._scope.lane, canonicals)
+
+    def replace_rejections(self, canonicals: Collection[str], rejected: Sequence[Rejected]) -> None:
+        """Let exactly *rejected* be what the rows of these EVSEs are rejected for."""
+        ledger.write_rejections(self._connection, self._scope.lane, canonicals, rejected, self.now)
+
+    def save_position(self, new: Position) -> None:
+        """Replace the lane's row, if it changed."""
+        if new != self.position:
+            position.write_position(self._connection, self._scope.lane, new)
+            self.position = new
+
+    def write_intent(self, intent: Intent) -> None:
+        """Note that a push is about to start."""
+        position.write_intent(self._connection, self._scope.lane, intent)
+        self.intent = intent
+
+    def clear_intent(self) -> None:
+        """Delete the lane's intent."""
+        position.clear_intent(self._connection, self._scope.lane)
+        self.intent = None
+
+    def withdrawal_count(self) -> WithdrawalCount:
+        """Count withdrawals for the guard; approved ones are left out."""
+        return withdrawals.count_withdrawals(
+            self._connection, self._scope.lane, self._scope.operator_keys, self.now
+        )
+
+    def clean(self) -> bool:
+        """Tell whether the lane has no doubt, debt, refusal, hold or pending withdrawal."""
+        return withdrawals.is_clean(self._connection, self._scope.lane, self._scope.operator_keys, self.now)
+
+    def prepare_full_load(self) -> int:
+        """Fix what a full load would carry now; return how many records that are."""
+        return full_load.prepare(
+            self._connection, self._scope.lane, self._scope.operator_keys, self._mapping, self.now
+        )
+
+    def full_load_withdrawals(self) -> int:
+        """Return how many EVSEs the prepared full load would withdraw that are at the hub and not approved."""
+        return full_load.withdrawn_by(self._connection, self._scope.lane)
+
+    def acknowledge_full_load(self, *, intent: Intent, policy: Policy) -> int:
+        """Let the ledger say what the acknowledged full load did; return how many records it carried."""
+        return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
+
+    def doubt_everything(self, *, debt_at: datetime, due_at: datetime) -> int:
+        """Put every EVSE of the lane in doubt, tombstones too; return how many there are."""
+        return full_load.doubt(self._connection, self._scope.lane, debt_at=debt_at, due_at=due_at, now=self.now)
+
+    def drop_full_load(self) -> None:
+        """Forget the records of the full load."""
+        full_load.drop(self._connection, self._scope.lane)
+
+
+class LaneStore:
+    """The store as one lane sees it, over one connection of its own; for one thread at a time."""
+
+    def __init__(self, store: Store, scope: LaneScope, mapping: StatusMapping) -> None:
+        """Connect with the first call."""
+        self.store = store
+        self.scope = scope
+        self.mapping = mapping
+        self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._version: int | None = None
+        self._due_at: datetime | None = None
+
+    def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        connection, self._connection = self._connection, None
+        self._version = None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[LaneTransaction]:
+        """
+        Open a transaction that holds the lane's lock; it commits unless the block raises.
+
+        Raises:
+            StoreUnavailableError: Nothing was written, or nobody knows: read again, never assume.
+            StoreSchemaError: The tables are not as they should be.
+        """
+        with self.writing() as connection:
+            yield LaneTransaction(connection, self.store, self.scope, self.mapping)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction on the lane's connection that writes without holding the lane's lock."""
+        with self._guarded() as connection, transaction(connection, writes=True):
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction on the lane's connection that only reads, and blocks no writer."""
+        with self._guarded() as connection, transaction(connection, writes=False):
+            yield connection
+
+    def position(self) -> tuple[Position, datetime]:
+        """Return where the lane stands, and the time by the database's clock; locks nothing."""
+        with self.reading() as connection:
+            return position.read_position(connection, self.scope.lane), self.store.now(connection)
+
+    def look(self) -> Look:
+        """
+        Tell whether anything is to be done; asks SQLite for data only when somebody committed or something is due.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        with self._guarded() as connection:
+            return self._look_sqlite(connection) if self.store.dialect == "sqlite" else self._look_postgresql(connection)
+
+    def _look_sqlite(self, connection: Connection) -> Look:
+        now = self.store.now()
+        driver = raw(connection)
+        if self._file != self._identity():
+            raise StoreUnavailableError("the store's file was replaced by another", cure=WAIT)
+        (version,) = driver.execute("PRAGMA data_version").fetchone()
+        if version == self._version and (self._due_at is None or self._due_at > now):
+            return Look(False, self._due_at, now)
+        keys = sorted(self.scope.operator_keys)
+        statement = _LOOK_SQLITE.format(marks=", ".join("?" * len(keys)))
+        hinted, due = driver.execute(statement, (*keys, self.scope.lane)).fetchone()
+        due_at = _UTC.process_result_value(due, connection.dialect)
+        self._version, self._due_at = (None if hinted else version), due_at
+        return Look(bool(hinted), due_at, now)
+
+    def _look_postgresql(self, connection: Connection) -> Look:
+        statement = raw(connection).execute(_LOOK_POSTGRESQL, (list(self.scope.operator_keys), self.scope.lane))
+        hinted, due_at, now = statement.fetchone()
+        return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[Connection]:
+        """Hand out the lane's connection, map what it raises, and drop it when it failed."""
+        try:
+            with self.store.errors():
+                connection = self._connection or self._connect()
+                yield connection
+        except StoreUnavailableError:
+            self.close()
+            raise
+
+    def _connect(self) -> Connection:
+        self._connection = self.store.own_connection()
+        self._file = self._identity()
+        self._version = None
+        return self._connection
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return what tells SQLite's file from another of the same name."""
+        if self.store.path is None:
+            return None
+        try:
+            state = os.stat(self.store.path)
+        except FileNotFoundError:
+            return None
+        return state.st_dev, state.st_ino
+
+
+_UTC: Final = UtcTimestamp()

@@ -1,0 +1,123 @@
+"""
+Reads and writes a lane's ledger and the rejections beside it.
+
+Every write belongs into a transaction that has locked the lane's row: nobody else touches these rows then.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Dialect, Insert, Row, Table, and_, case, delete, not_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
+from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.expressions import Differs, among
+from oicp_adapter.store.schema import ledger, rejection
+from oicp_adapter.sync.model import Entry, Presence, Rejected
+
+ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
+"""Columns of the ledger beside the lane, in the order of `Entry`."""
+
+ENTRY_COLUMNS: Final = tuple(ledger.c[name] for name in ENTRY_FIELDS)
+_OICP: Final = {None: None} | {status.value: status for status in OicpStatus}
+_PRESENCE: Final = {presence.value: presence for presence in Presence}
+
+
+def read_entries(
+    connection: Connection, lane: str, canonicals: Collection[str]
+) -> dict[CanonicalEvseId, Entry]:
+    """Return the ledger rows of these EVSEs; those without one are absent."""
+    if not canonicals:
+        return {}
+    statement = select(*ENTRY_COLUMNS).where(ledger.c.lane == lane, among(ledger.c.canonical, canonicals))
+    return {entry.canonical: entry for entry in map(entry_of, connection.execute(statement))}
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """Return the entry that the columns `ENTRY_COLUMNS`, first in a row, hold."""
+    canonical, evse_id, acknowledged, acknowledged_at, asserted_at, presence, *rest = row[: len(ENTRY_FIELDS)]
+    rest[_REFUSED_STATUS] = _OICP[rest[_REFUSED_STATUS]]
+    return Entry(
+        CanonicalEvseId(canonical),
+        EvseId(evse_id),
+        _OICP[acknowledged],
+        acknowledged_at,
+        asserted_at,
+        _PRESENCE[presence],
+        *rest,
+    )
+
+
+_REFUSED_STATUS: Final = ENTRY_FIELDS.index("refused_status") - ENTRY_FIELDS.index("presence") - 1
+
+
+def write_entries(connection: Connection, lane: str, entries: Sequence[Entry]) -> None:
+    """Insert or replace ledger rows; in the order of their keys, so that two writers could not deadlock."""
+    if not entries:
+        return
+    rows = [
+        {"lane": lane} | {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        for entry in sorted(entries, key=lambda entry: entry.canonical)
+    ]
+    connection.execute(upsert(connection.dialect, ledger, ("lane", "canonical")), rows)
+
+
+def delete_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> None:
+    """Delete the ledger rows of these EVSEs."""
+    if canonicals:
+        connection.execute(delete(ledger).where(ledger.c.lane == lane, among(ledger.c.canonical, canonicals)))
+
+
+def write_rejections(
+    connection: Connection, lane: str, canonicals: Collection[str], rejected: Sequence[Rejected], now: datetime
+) -> None:
+    """
+    Let exactly *rejected* be what these EVSEs' rows are rejected for; what is known already keeps its `since`.
+
+    Args:
+        canonicals: The EVSEs that were judged; rejections of theirs that are not in *rejected* go.
+    """
+    if canonicals:
+        gone = and_(rejection.c.lane == lane, among(rejection.c.canonical, canonicals))
+        if rejected:
+            gone = and_(gone, not_(among(rejection.c.evse_id, {item.evse_id for item in rejected})))
+        connection.execute(delete(rejection).where(gone))
+    if rejected:
+        rows = [
+            {
+                "evse_id": item.evse_id,
+                "lane": lane,
+                "canonical": item.canonical,
+                "operator_id": item.operator_id,
+                "reason": item.reason.value,
+                "detail": item.detail,
+                "since": now,
+            }
+            for item in sorted(rejected, key=lambda item: item.evse_id)
+        ]
+        connection.execute(_upsert_rejection(connection.dialect), rows)
+
+
+def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Insert:
+    """Return the statement that inserts a row, or replaces all that is not key."""
+    insert = _insert(dialect, table)
+    replaced = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=replaced)
+
+
+def _upsert_rejection(dialect: Dialect) -> Insert:
+    insert = _insert(dialect, rejection)
+    new = insert.excluded
+    changed = [Differs(rejection.c[name], new[name]) for name in ("lane", "canonical", "operator_id", "reason", "detail")]
+    same_reason = and_(rejection.c.lane == new.lane, rejection.c.reason == new.reason)
+    replaced: Mapping[str, Any] = {
+        name: new[name] for name in ("lane", "canonical", "operator_id", "reason", "detail")
+    } | {"since": case((same_reason, rejection.c.since), else_=new.since)}
+    return insert.on_conflict_do_update(index_elements=["evse_id"], set_=replaced, where=or_(*changed))
+
+
+def _insert(dialect: Dialect, table: Table) -> Any:
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

@@ -1,0 +1,128 @@
+"""
+Creates and migrates the store's tables, and tells which version they have.
+
+1. A migration runs in one transaction in both stores: it is done, or nothing of it is.
+2. Two processes may run it at once; the second finds nothing left to do.
+"""
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+
+from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
+from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
+from oicp_adapter.store.failures import WAIT
+
+VERSION_TABLE: Final = "oicp_schema_version"
+"""Holds the revision of the last migration; also named in `migrations/env.py`."""
+
+_MIGRATION_LOCK: Final = 7_152_043_001
+"""Key of the advisory lock, held for the transaction only, that lets one migration run at a time."""
+
+_WAL_ATTEMPTS: Final = 100
+_WAL_PAUSE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """
+    Which version the store's tables have.
+
+    Attributes:
+        current: The revision of the store; None: never migrated.
+        wanted: The revision that this program needs.
+    """
+
+    current: str | None
+    wanted: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this program can work with the store as it is."""
+        return self.current == self.wanted
+
+
+def upgrade(store: Store) -> SchemaState:
+    """
+    Create or migrate the tables in the connection's default schema; does nothing where nothing is to be done.
+
+    Raises:
+        StoreSchemaError: The store is of a later version, or this user may not create tables.
+        StoreUnavailableError: The store could not be reached, or another migration runs too long.
+    """
+    if store.dialect == "sqlite":
+        _switch_to_wal(store)
+    with store.writing() as connection:
+        if store.dialect == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config = _config()
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreSchemaError(
+                f"the store has a version that this program does not know: {error}", cure="install the newer program"
+            ) from error
+        return _state(connection)
+
+
+def check(store: Store) -> SchemaState:
+    """
+    Tell which version the tables have; changes nothing.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    with store.reading() as connection:
+        return _state(connection)
+
+
+def _state(connection: Connection) -> SchemaState:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    if wanted is None:
+        raise StoreSchemaError("this program has lost its migrations", cure="install it anew")
+    return SchemaState(context.get_current_revision(), wanted)
+
+
+def _config() -> Config:
+    config = Config()
+    location = str(Path(__file__).with_name("migrations"))
+    config.set_main_option("script_location", location.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _switch_to_wal(store: Store) -> None:
+    """Let readers and one writer work at the same time; the file remembers it."""
+    connection = store.own_connection()
+    try:
+        with store.errors():
+            for _ in range(_WAL_ATTEMPTS):
+                if _is_wal(raw(connection)):
+                    return
+                time.sleep(_WAL_PAUSE)
+    finally:
+        connection.close()
+    raise StoreUnavailableError("the store's file is locked, so its journal mode cannot be changed", cure=WAIT)
+
+
+def _is_wal(driver: sqlite3.Connection) -> bool:
+    try:
+        (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return False
+        raise
+    return str(mode).lower() in ("wal", "memory")

@@ -1,0 +1,100 @@
+"""
+Reads and writes a lane's row and its intent.
+
+The lane's row is what its transactions lock; only after it is locked is the clock read, or a lease that ran out while
+waiting for the lock would be taken for a living one.
+"""
+
+import json
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, literal, select, type_coerce, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
+from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.ledger import upsert
+from oicp_adapter.store.schema import intent_row, lane_row
+from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.sync.model import Action, Intent, Position, Record
+
+_POSITION_COLUMNS: Final = tuple(lane_row.c[field.name] for field in fields(Position))
+_INTENT_COLUMNS: Final = tuple(column for column in intent_row.c if column.name != "lane")
+
+
+def read_position(connection: Connection, lane: str) -> Position:
+    """Return where a lane stands; a lane that never ran stands at the beginning."""
+    row = connection.execute(select(*_POSITION_COLUMNS).where(lane_row.c.lane == lane)).first()
+    return Position(*row) if row else Position()
+
+
+def lock_position(connection: Connection, lane: str) -> Position:
+    """Lock a lane's row until the transaction ends, and return where the lane stands; makes the row when it is new."""
+    statement = select(*_POSITION_COLUMNS).where(lane_row.c.lane == lane).with_for_update()
+    row = connection.execute(statement).first()
+    if row is None:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        fresh = insert(lane_row).values(lane=lane, **asdict(Position())).on_conflict_do_nothing()
+        connection.execute(fresh)
+        row = connection.execute(statement).one()
+    return Position(*row)
+
+
+def write_position(connection: Connection, lane: str, position: Position) -> None:
+    """Replace a lane's row, which is locked and so exists."""
+    connection.execute(update(lane_row).where(lane_row.c.lane == lane).values(**asdict(position)))
+
+
+def read_clock_and_intent(connection: Connection, store: Store, lane: str) -> tuple[datetime, Intent | None]:
+    """Return the time that decides and the lane's open intent, in one statement where the clock is the server's."""
+    if store.dialect == "sqlite":
+        return store.now(), read_intent(connection, lane)
+    clock = type_coerce(func.clock_timestamp(), UtcTimestamp()).label("now")
+    one = select(literal(1).label("one")).subquery()
+    joined = one.outerjoin(intent_row, intent_row.c.lane == lane)
+    row = connection.execute(select(*_INTENT_COLUMNS, clock).select_from(joined)).one()
+    return row.now, _intent_of(row) if row.epoch is not None else None
+
+
+def read_intent(connection: Connection, lane: str) -> Intent | None:
+    """Return a lane's open intent, None when there is none."""
+    row = connection.execute(select(*_INTENT_COLUMNS).where(intent_row.c.lane == lane)).first()
+    return _intent_of(row) if row else None
+
+
+def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
+    """Note that a push is about to start; it is durable when the transaction's commit has returned."""
+    row = {
+        "lane": lane,
+        "epoch": intent.epoch,
+        "attempt": intent.attempt,
+        "action": intent.action.value,
+        "records": json.dumps([[r.canonical, r.evse_id, r.status.value] for r in intent.records]),
+        "started_at": intent.started_at,
+        "silent_until": intent.silent_until,
+        "suspect": intent.suspect,
+    }
+    connection.execute(upsert(connection.dialect, intent_row, ("lane",)), [row])
+
+
+def clear_intent(connection: Connection, lane: str) -> None:
+    """Delete a lane's intent."""
+    connection.execute(delete(intent_row).where(intent_row.c.lane == lane))
+
+
+def _intent_of(row: Any) -> Intent:
+    return Intent(
+        epoch=row.epoch,
+        attempt=row.attempt,
+        action=Action(row.action),
+        records=tuple(
+            Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
+            for canonical, evse_id, status in json.loads(row.records)
+        ),
+        started_at=row.started_at,
+        silent_until=row.silent_until,
+        suspect=row.suspect,
+    )

@@ -1,0 +1,78 @@
+"""
+Counts the withdrawals of a lane, and tells whether a lane is clean enough for a full load.
+
+The pending ones are looked for among hints and open ledger rows only, so that counting costs what the backlog is long;
+the sweep opens the rows of EVSEs that vanished without a hint.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, union
+
+from oicp_adapter.store.effective import live
+from oicp_adapter.store.expressions import EvseKey, OperatorKey, among
+from oicp_adapter.store.schema import evse_status, hint, ledger
+from oicp_adapter.sync.guard import WithdrawalCount
+from oicp_adapter.sync.model import Presence
+
+GUARD_SPAN: Final = timedelta(hours=24)
+"""How long a withdrawal counts."""
+
+UNSETTLED: Final = literal_column(
+    "(doubted_at IS NOT NULL OR debt_at IS NOT NULL OR held_since IS NOT NULL OR retry_at IS NOT NULL"
+    " OR refusal IS NOT NULL)"
+)
+"""The condition of the index `oicp_ledger_unsettled`, word for word."""
+
+
+def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> WithdrawalCount:
+    """Count the lane's withdrawals within 24 hours and those about to happen; approved ones are left out."""
+    unapproved = ledger.c.approved_at.is_(None)
+    since = now - GUARD_SPAN
+    size = select(func.count()).where(
+        ledger.c.lane == lane,
+        unapproved,
+        or_(ledger.c.presence == Presence.PRESENT.value, ledger.c.withdrawn_at > since),
+    )
+    recent = select(func.count()).where(ledger.c.lane == lane, unapproved, ledger.c.withdrawn_at > since)
+    return WithdrawalCount(
+        size=connection.execute(size).scalar_one(),
+        recent=connection.execute(recent).scalar_one(),
+        pending=_count_pending(connection, lane, scope, now),
+    )
+
+
+def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> bool:
+    """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal."""
+    unsettled = select(literal_column("1")).select_from(ledger).where(ledger.c.lane == lane, UNSETTLED).limit(1)
+    return connection.execute(unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
+
+
+def has_live_row(canonical: ColumnElement[str], scope: frozenset[str]) -> ColumnElement[bool]:
+    """Return the condition that an EVSE has a row of these operators that does not withdraw it."""
+    return exists(
+        select(literal_column("1")).where(
+            EvseKey(evse_status.c.evse_id) == canonical, live(OperatorKey(evse_status.c.operator_id), scope)
+        )
+    )
+
+
+def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:
+    hinted = select(hint.c.evse_key).where(or_(among(hint.c.operator_key, scope), hint.c.operator_key.is_(None)))
+    mine = ledger.c.lane == lane
+    due = select(ledger.c.canonical).where(mine, ledger.c.due_at <= now)
+    waiting = select(ledger.c.canonical).where(mine, ledger.c.pending_since.is_not(None))
+    held = select(ledger.c.canonical).where(mine, UNSETTLED)
+    candidates = union(hinted, due, waiting, held).subquery("candidates")
+    vanishing = select(func.count()).select_from(
+        candidates.join(ledger, and_(mine, ledger.c.canonical == candidates.c.evse_key))
+    )
+    count: int = connection.execute(
+        vanishing.where(
+            ledger.c.presence == Presence.PRESENT.value,
+            ledger.c.approved_at.is_(None),
+            ~has_live_row(ledger.c.canonical, scope),
+        )
+    ).scalar_one()
+    return count

@@ -1,0 +1,236 @@
+"""
+Decides what an answer of the hub means: {applied, not applied, unknown} x {record, account, hub}.
+
+Everything that reads an answer's status, code or text for meaning lives in this file.
+
+1. Only HTTP 200 with `Result: true` and code 000 is an acknowledgement.
+2. What cannot be understood is unknown, never refused: it may have been applied.
+3. A fault before the body was handed over completely is "not applied", whatever the network said.
+
+Source: OICP 2.3 CPO, eRoamingAcknowledgment and status codes; ../shared/oicp/facts.md "Answers".
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.sync.answers import (
+    Answer,
+    Effect,
+    ExistenceHint,
+    Progress,
+    Reason,
+    Scope,
+    TransportFault,
+    Verdict,
+)
+
+RETRY_AFTER_CAP: Final = timedelta(minutes=15)
+"""Longest wait that a hub may ask for; an absurd header must not stop a lane for days."""
+
+_SUCCESS: Final = "000"
+
+_CODES: Final[Mapping[str, tuple[Effect, Scope, Reason]]] = MappingProxyType(
+    {
+        "001": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "002": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "009": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "021": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "310": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "320": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
+        "017": (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.UNAUTHORIZED),
+        "018": (Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD),
+        "022": (Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD),
+        "210": (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.NO_CONTRACT),
+        "300": (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.PARTNER_NOT_FOUND),
+        "603": (Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD),
+        "604": (Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD),
+    }
+)
+_OTHER_CODE: Final = (Effect.NOT_APPLIED, Scope.RECORD, Reason.REFUSED)
+"""A code of another service is a refusal of the request that does not pass by itself."""
+
+_STATUSES: Final[Mapping[int, tuple[Effect, Scope, Reason]]] = MappingProxyType(
+    {
+        401: (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.UNAUTHORIZED),
+        403: (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.FORBIDDEN),
+        404: (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.NOT_FOUND),
+        408: (Effect.UNKNOWN, Scope.HUB, Reason.HTTP_STATUS),
+        413: (Effect.NOT_APPLIED, Scope.RECORD, Reason.TOO_LARGE),
+        429: (Effect.NOT_APPLIED, Scope.HUB, Reason.RATE_LIMITED),
+    }
+)
+_STATUS_CLASSES: Final[Mapping[int, tuple[Effect, Scope, Reason]]] = MappingProxyType(
+    {
+        4: (Effect.NOT_APPLIED, Scope.RECORD, Reason.HTTP_STATUS),
+        5: (Effect.UNKNOWN, Scope.HUB, Reason.HTTP_STATUS),
+    }
+)
+_OTHER_STATUS: Final = (Effect.UNKNOWN, Scope.HUB, Reason.HTTP_STATUS)
+"""1xx, 2xx other than 200, redirects: nothing that a hub sends, so nothing to rely on."""
+
+_PARTNER_NOT_FOUND: Final = "300"
+
+_FAULTS: Final[Mapping[TransportFault, tuple[Scope, Reason]]] = MappingProxyType(
+    {
+        TransportFault.DEADLINE_BEFORE_SEND: (Scope.NONE, Reason.NOT_SENT),
+        TransportFault.CONNECT: (Scope.HUB, Reason.CONNECT),
+        TransportFault.TLS_HANDSHAKE: (Scope.HUB, Reason.TLS),
+        TransportFault.TLS_ALERT: (Scope.ACCOUNT, Reason.CERTIFICATE),
+        TransportFault.TIMEOUT: (Scope.HUB, Reason.TIMEOUT),
+        TransportFault.CUT: (Scope.HUB, Reason.CUT),
+    }
+)
+_RECORD_INDEX: Final = re.compile(r"evseStatusRecord\[(\d{1,7})\]", re.IGNORECASE)
+_EXISTS: Final = re.compile(r"already\s+(exist|present|known)|\bdoes\s+exist|\bexists\b", re.IGNORECASE)
+_MISSING: Final = re.compile(
+    r"not\s+(exist|found|known|present)|unknown\s+evse|no\s+such|n't\s+exist|does\s+not\s+exist", re.IGNORECASE
+)
+
+
+def classify(answer: Answer, records: int) -> Verdict:
+    """
+    Judge one exchange.
+
+    Args:
+        answer: What the wire saw.
+        records: How many records the request carried; bounds the indices that an answer may name.
+
+    Returns:
+        The verdict. An unknown effect means doubt; a refusal with scope RECORD names its records when the hub did.
+    """
+    if answer.fault is not None:
+        return _judge_fault(answer)
+    if answer.http_status == HTTPStatus.OK:
+        return _judge_acknowledgement(answer)
+    if answer.http_status == HTTPStatus.BAD_REQUEST:
+        return _judge_bad_request(answer, records)
+    return _judge_status(answer, answer.http_status or 0)
+
+
+def parse_retry_after(header: str | None, date: datetime | None) -> timedelta | None:
+    """
+    Return how long a Retry-After header asks to wait, at most 15 minutes; None when it asks for nothing sensible.
+
+    Args:
+        header: Seconds or an HTTP date, as it came.
+        date: The answer's own Date header: an HTTP date is meant by the hub's clock, not ours.
+
+    Source: RFC 9110 §10.2.3.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=min(int(text[:12]), 10**9)), RETRY_AFTER_CAP)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if date is None:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(timedelta(), min(until - date, RETRY_AFTER_CAP))
+
+
+def _judge_fault(answer: Answer) -> Verdict:
+    assert answer.fault is not None  # noqa: S101 - narrows the type; the caller has tested it
+    scope, reason = _FAULTS[answer.fault]
+    unknown = answer.progress is Progress.SENT and answer.fault is not TransportFault.TLS_ALERT
+    effect = Effect.UNKNOWN if unknown else Effect.NOT_APPLIED
+    return Verdict(effect, scope, reason, detail=foreign_text(answer.fault_detail or answer.fault.value))
+
+
+def _judge_acknowledgement(answer: Answer) -> Verdict:
+    body = _decode(answer)
+    code = _code(body)
+    result = body.get("Result") if body else None
+    if body is None or code is None or not isinstance(result, bool):
+        return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.UNDECODABLE, code, _words(answer))
+    if result is (code != _SUCCESS):
+        return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.CONTRADICTORY, code, _words(answer))
+    if result and answer.progress is not Progress.SENT:
+        return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.CONTRADICTORY, code, "acknowledged before it was sent")
+    if result:
+        return Verdict(Effect.APPLIED, code=code)
+    effect, scope, reason = _CODES.get(code, _OTHER_CODE)
+    return Verdict(effect, scope, reason, code, _words(answer), existence=_existence(code, answer))
+
+
+def _judge_bad_request(answer: Answer, records: int) -> Verdict:
+    body = _decode(answer)
+    code = _code(body)
+    if code is not None and code in _CODES:
+        effect, scope, reason = _CODES[code]
+        return Verdict(effect, scope, reason, code, _words(answer), existence=_existence(code, answer))
+    return Verdict(
+        Effect.NOT_APPLIED,
+        Scope.RECORD,
+        Reason.INVALID_RECORD,
+        code,
+        _words(answer),
+        bad_records=_named_records(body, records),
+        existence=_existence(code, answer),
+    )
+
+
+def _judge_status(answer: Answer, status: int) -> Verdict:
+    code = _code(_decode(answer))
+    effect, scope, reason = _STATUSES.get(status) or _STATUS_CLASSES.get(status // 100, _OTHER_STATUS)
+    if reason is Reason.NOT_FOUND and code == _PARTNER_NOT_FOUND:
+        reason = Reason.PARTNER_NOT_FOUND
+    wait = parse_retry_after(answer.retry_after, answer.date) if scope is Scope.HUB else None
+    return Verdict(effect, scope, reason, code, _words(answer), retry_after=wait)
+
+
+def _decode(answer: Answer) -> Mapping[str, object] | None:
+    if answer.truncated:
+        return None
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _code(body: Mapping[str, object] | None) -> str | None:
+    status = body.get("StatusCode") if body else None
+    code = status.get("Code") if isinstance(status, dict) else None
+    return code if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3 else None  # noqa: PLR2004
+
+
+def _named_records(body: Mapping[str, object] | None, records: int) -> Sequence[int]:
+    errors = body.get("validationErrors") if body else None
+    found: set[int] = set()
+    for error in errors if isinstance(errors, list) else ():
+        reference = error.get("fieldReference") if isinstance(error, dict) else None
+        if isinstance(reference, str) and (match := _RECORD_INDEX.search(reference)) and int(match[1]) < records:
+            found.add(int(match[1]))
+    return tuple(sorted(found))
+
+
+def _existence(code: str | None, answer: Answer) -> ExistenceHint | None:
+    text = _words(answer)
+    if code == "603" or _MISSING.search(text):
+        return ExistenceHint.MISSING
+    return ExistenceHint.EXISTS if _EXISTS.search(text) else None
+
+
+def _words(answer: Answer) -> str:
+    """Return the hub's own words: its description and additional information, else the beginning of the body."""
+    body = _decode(answer)
+    status = body.get("StatusCode") if body else None
+    said: list[object] = []
+    if isinstance(status, dict):
+        said = [status.get("Description"), status.get("AdditionalInfo")]
+    elif body is not None:
+        said = [body.get("message"), body.get("validationErrors")]
+    text = ", ".join(str(part) for part in said if part)
+    return foreign_text(text or f"HTTP {answer.http_status} {answer.body[:120].decode('utf-8', 'replace')}".strip())

@@ -1,0 +1,71 @@
+"""
+Decides who leads a lane.
+
+1. Only the database's clock decides, read after the lane's row was locked.
+2. Each change of holder raises the epoch; what was written under an older one is never acknowledged.
+3. A lease says who may start a push. It says nothing about a request in flight: for that there is the intent's
+   `silent_until`, which a successor waits out.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from oicp_adapter.sync.model import Intent, LaneState, Policy, Position
+
+RECORDING_TIME: Final = timedelta(seconds=5)
+"""From the end of an exchange to the commit of its result; a lease that covers a push covers this too."""
+
+
+def claim(position: Position, holder: str, now: datetime, policy: Policy, *, sole: bool) -> Position | None:
+    """
+    Take or renew the lease.
+
+    Args:
+        sole: No other process can hold it (one daemon to a SQLite store), so a foreign lease is a dead one.
+
+    Returns:
+        The position with the lease, None when somebody else holds it.
+    """
+    expires_at = now + policy.lease
+    alive = position.expires_at is not None and position.expires_at > now
+    if position.holder == holder and alive:
+        return replace(position, expires_at=max(expires_at, position.expires_at or expires_at))
+    if position.holder is not None and alive and not sole:
+        return None
+    return replace(position, holder=holder, epoch=position.epoch + 1, expires_at=expires_at)
+
+
+def holds(position: Position, holder: str, epoch: int, now: datetime) -> bool:
+    """Tell whether a holder may start a push: the lease is its own, of its epoch, and has not run out."""
+    return (
+        position.holder == holder
+        and position.epoch == epoch
+        and position.expires_at is not None
+        and position.expires_at > now
+    )
+
+
+def covers_push(position: Position, now: datetime, policy: Policy) -> Position:
+    """Extend the lease over one whole push, so that a slow answer finds its lease still there."""
+    end = now + max(policy.lease, policy.send_within + policy.request_timeout + RECORDING_TIME)
+    return replace(position, expires_at=max(end, position.expires_at or end))
+
+
+def release(position: Position, now: datetime) -> Position:
+    """Give the lease back, so that a standby takes over at once."""
+    return replace(position, holder=None, expires_at=now)
+
+
+def lane_state(position: Position, intent: Intent | None, holder: str, now: datetime) -> LaneState:
+    """Tell what a lane is doing, as seen by one process; an intent of its own counts as active."""
+    if position.holder != holder or position.expires_at is None or position.expires_at <= now:
+        return LaneState.STANDBY
+    if position.hold_reason is not None:
+        return LaneState.HELD
+    foreign_intent = intent is not None and intent.epoch != position.epoch
+    if foreign_intent or (position.silent_until is not None and position.silent_until > now):
+        return LaneState.SETTLING
+    if position.wait_until is not None and position.wait_until > now:
+        return LaneState.BACKING_OFF
+    return LaneState.ACTIVE

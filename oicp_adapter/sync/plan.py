@@ -1,0 +1,70 @@
+"""
+Decides which EVSEs go into the next request.
+
+1. One request has one action. What becomes less usable goes first, then what waited longest.
+2. Records that failed before travel only among themselves, in requests as small as their `batch_cap`; healthy and
+   suspect requests take turns, so that a bad record delays the others by at most one attempt.
+3. Among suspects the one that was tried longest ago goes first: a success elsewhere is the proof that the hub works.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from oicp_adapter.sync.answers import Reason
+from oicp_adapter.sync.model import Action, Policy, Position, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next request: one action, its records in order, and whether a bad record is being looked for."""
+
+    action: Action
+    work: Sequence[Work]
+    suspect: bool
+
+
+def plan(work: Sequence[Work], position: Position, policy: Policy) -> Plan | None:
+    """
+    Choose the records of the next request among all work at hand.
+
+    Args:
+        work: Each EVSE at most once, any order; none whose backoff runs.
+
+    Returns:
+        At most `max_records` records of one action; a single one while everything is refused, one that never failed if
+        there is any, since one healthy record is enough to find out that the hub works. None: there is no work.
+    """
+    suspects = [item for item in work if is_suspect(item)]
+    healthy = [item for item in work if not is_suspect(item)]
+    held = position.hold_reason == Reason.EVERYTHING_REFUSED
+    limit = 1 if held else policy.max_records
+    if suspects and not (healthy and (held or position.after_suspect)):
+        suspects.sort(key=lambda item: (item.entry.attempt, *_order(item)))
+        return _take(suspects, limit, suspect=True)
+    if healthy:
+        healthy.sort(key=_order)
+        return _take(healthy, limit, suspect=False)
+    return None
+
+
+def is_suspect(item: Work) -> bool:
+    """Tell whether a record failed since it was last acknowledged, so that it must not spoil a healthy request."""
+    return item.entry.failures > 0 or item.entry.batch_cap is not None
+
+
+def _take(ordered: Sequence[Work], limit: int, *, suspect: bool) -> Plan:
+    """Take records of the first one's action, as long as each may travel in a request of that size."""
+    action = ordered[0].action
+    taken: list[Work] = []
+    for item in ordered:
+        if item.action is action:
+            limit = min(limit, item.entry.batch_cap or limit)
+            if len(taken) >= limit:
+                break
+            taken.append(item)
+    return Plan(action, taken, suspect)
+
+
+def _order(item: Work) -> tuple[bool, datetime]:
+    return not item.urgent, item.since

@@ -1,0 +1,361 @@
+"""
+Decides what the books say after an exchange with the hub.
+
+Everything that turns a verdict into ledger rows and a lane's position lives in this file.
+
+1. Only an acknowledgement writes `acknowledged`; it takes back a doubt, and a debt only if the push began after it.
+2. An unknown outcome leaves doubt now and a debt for later: the lost request may land after its own correction.
+3. A refusal that names nobody halves the request. A record alone in its request is refused twice, once for each belief
+   about its existence, before it is called bad, and only if the hub took something else since it first failed. The
+   belief itself changes by an acknowledgement alone.
+4. The hub's or the account's fault is the lane's to wait out, never a record's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId
+from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
+from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
+from oicp_adapter.sync.pacing import backoff, longest_wait, quarantine
+
+PATIENCE_WITH_SILENCE: Final = 3
+"""Unknown outcomes in a row after which a record is suspected rather than the hub, and its request halved."""
+
+EVERYTHING: Final = 8
+"""Refusals in a row, none performed in between, after which the request is not to blame but something common."""
+
+LAST_RESORT: Final = 6
+"""Failures after which a single record is called bad without proof that the hub takes others: a tiny lane has none."""
+
+PAUSE: Final = timedelta(seconds=1)
+"""Between two attempts of a single record that is not yet called bad, times its failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """
+    One request and what came of it.
+
+    Attributes:
+        intent: The request; its epoch and attempt are those of the lane's open intent.
+        verdict: What the answer meant.
+        now: By the database's clock, when the outcome is recorded.
+        draw: Uniform in [0, 1), for the jitter of waits.
+        next_look: For each record the instant at which its value stops holding, as the plan knew it.
+    """
+
+    intent: Intent
+    verdict: Verdict
+    now: datetime
+    policy: Policy
+    draw: float
+    next_look: Mapping[CanonicalEvseId, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """
+    The books after an exchange.
+
+    Attributes:
+        entries: Ledger rows to save.
+        position: The lane's row to save.
+        quarantined: How many records were called bad just now.
+    """
+
+    entries: Sequence[Entry]
+    position: Position
+    quarantined: int = 0
+
+
+def settle(exchange: Exchange, entries: Mapping[CanonicalEvseId, Entry], position: Position) -> Settled:
+    """
+    Write the outcome of a request into the books.
+
+    Args:
+        entries: The ledger rows of its records as they are now.
+        position: The lane's row as it is now.
+
+    Returns:
+        All rows to save. A full load's rows are the store's to write in one statement; its `entries` are empty.
+    """
+    verdict = exchange.verdict
+    rows = _rows(exchange.intent, entries)
+    if exchange.intent.action is Action.FULL_LOAD and _reached_the_hub(verdict):
+        position = replace(position, full_load_tried_at=exchange.intent.started_at, full_load_requested_at=None)
+    if verdict.effect is Effect.APPLIED:
+        done = [_acknowledged(record, entry, exchange, position) for record, entry in rows]
+        flipped = any(entry.flipped for _, entry in rows)
+        position = _after_success(position, exchange)
+        return Settled(done, replace(position, flip_first=position.flip_first or flipped))
+    if verdict.effect is Effect.UNKNOWN:
+        return _after_silence(rows, exchange, position)
+    if verdict.scope is Scope.RECORD:
+        return _after_refusal(rows, exchange, position)
+    return Settled([_untouched(entry, exchange) for _, entry in rows], _after_trouble(exchange, position))
+
+
+def abandon(
+    intent: Intent, entries: Mapping[CanonicalEvseId, Entry], position: Position, *, now: datetime, policy: Policy
+) -> Settled:
+    """
+    Write off a request whose outcome nobody will ever record, because its process died or lost the lane.
+
+    The caller has waited out `intent.silent_until`. A full load's rows are the store's to put in doubt.
+    """
+    # A record that kills the process must not do so for ever: it counts as failed, so it leaves healthy company.
+    doubted = [
+        replace(
+            _doubted(entry, intent, now, policy),
+            failures=entry.failures + 1,
+            first_failed_at=entry.first_failed_at or now,
+            batch_cap=max(1, len(intent.records) // 2)
+            if entry.failures + 1 >= PATIENCE_WITH_SILENCE
+            else entry.batch_cap,
+        )
+        for _, entry in _rows(intent, entries)
+    ]
+    position = replace(_with_full_load_doubt(position, intent, now, policy), silent_until=None)
+    if intent.action is Action.FULL_LOAD:
+        position = replace(position, full_load_tried_at=intent.started_at, full_load_requested_at=None)
+    return Settled(doubted, position)
+
+
+def late_until(intent: Intent, policy: Policy) -> datetime:
+    """Return until when an unanswered request may still be applied: T_late after its first byte at the latest."""
+    return intent.started_at + policy.send_within + policy.late_apply
+
+
+def _rows(intent: Intent, entries: Mapping[CanonicalEvseId, Entry]) -> Sequence[tuple[Record, Entry]]:
+    return [(r, entries.get(r.canonical) or Entry(r.canonical, r.evse_id)) for r in intent.records]
+
+
+def _reached_the_hub(verdict: Verdict) -> bool:
+    """Tell whether the hub dealt with the request itself, so that sending the same again makes no sense."""
+    return verdict.effect is not Effect.NOT_APPLIED or verdict.scope is Scope.RECORD
+
+
+def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Position) -> Entry:
+    intent, now = exchange.intent, exchange.now
+    deleted = intent.action is Action.DELETE
+    debts = [debt for debt in (entry.debt_at, position.debt_at) if debt is not None and debt > intent.started_at]
+    looks = [*debts, intent.started_at + exchange.policy.reassert_every]
+    if (boundary := exchange.next_look.get(record.canonical)) is not None:
+        looks.append(boundary)
+    return replace(
+        entry,
+        evse_id=record.evse_id,
+        acknowledged=None if deleted else record.status,
+        acknowledged_at=now,
+        asserted_at=intent.started_at,
+        presence=Presence.ABSENT if deleted else Presence.PRESENT,
+        withdrawn_at=now if deleted else None,
+        held_since=None,
+        doubted_at=None,
+        debt_at=max(debts, default=None),
+        pending_since=None,
+        failures=0,
+        first_failed_at=None,
+        retry_at=None,
+        refusal=None,
+        refusal_detail=None,
+        refused_status=None,
+        batch_cap=None,
+        flipped=False,
+        refused_singly=0,
+        attempt=intent.attempt,
+        due_at=now if deleted else min(looks),
+    )
+
+
+def _doubted(entry: Entry, intent: Intent, now: datetime, policy: Policy) -> Entry:
+    """Put one record in doubt; what was not sure to exist is no longer sure either way."""
+    debt = late_until(intent, policy)
+    return replace(
+        entry,
+        doubted_at=entry.doubted_at or now,
+        debt_at=max(entry.debt_at or debt, debt),
+        presence=entry.presence if intent.action is Action.UPDATE else Presence.UNKNOWN,
+        pending_since=entry.pending_since or intent.started_at,
+        attempt=intent.attempt,
+        due_at=now,
+    )
+
+
+def _untouched(entry: Entry, exchange: Exchange) -> Entry:
+    """Bring back a record whose request was not performed for a reason that is not its own."""
+    intent = exchange.intent
+    since = entry.pending_since or intent.started_at
+    return replace(entry, pending_since=since, attempt=intent.attempt, due_at=exchange.now)
+
+
+def _after_success(position: Position, exchange: Exchange) -> Position:
+    proven = exchange.intent.action is Action.FULL_LOAD
+    return replace(
+        position,
+        silent_until=None,
+        wait_until=None,
+        failures=0,
+        hold_reason=None,
+        hold_detail=None,
+        last_success_at=exchange.now,
+        refused_streak=0,
+        full_load_at=exchange.intent.started_at if proven else position.full_load_at,
+    )
+
+
+def _after_trouble(exchange: Exchange, position: Position) -> Position:
+    """Let the lane wait: it is held by an account fault, else it backs off; what was never sent waits for nothing."""
+    verdict = exchange.verdict
+    if verdict.reason is None or verdict.reason is Reason.NOT_SENT:
+        return replace(position, silent_until=None)
+    failures = position.failures + 1
+    pause = backoff(failures, exchange.draw, longest=longest_wait(verdict.reason))
+    held = verdict.scope is Scope.ACCOUNT
+    return replace(
+        position,
+        silent_until=None,
+        wait_until=exchange.now + max(pause, verdict.retry_after or timedelta()),
+        failures=failures,
+        hold_reason=verdict.reason if held else None,
+        hold_detail=verdict.detail if held else None,
+    )
+
+
+def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
+    intent, now, policy = exchange.intent, exchange.now, exchange.policy
+    saved: list[Entry] = []
+    for record, entry in rows:
+        failed = _failed(_doubted(entry, intent, now, policy), record, exchange)
+        if failed.failures >= PATIENCE_WITH_SILENCE:
+            if len(rows) > 1:
+                failed = replace(failed, batch_cap=len(rows) // 2)
+            elif _hub_takes_others(failed, position):
+                failed = _called_bad(failed, exchange, released_by_change=False)
+        saved.append(failed)
+    to_blame = bool(saved) and all(_hub_takes_others(entry, position) for entry in saved)
+    failures = position.failures + (0 if to_blame else 1)
+    pause = timedelta() if to_blame else backoff(failures, exchange.draw)
+    wait = max(policy.settle, pause, exchange.verdict.retry_after or timedelta())
+    position = replace(
+        _with_full_load_doubt(position, intent, now, policy),
+        silent_until=now + policy.settle,
+        wait_until=now + wait,
+        failures=failures,
+        hold_reason=None,
+        hold_detail=None,
+    )
+    return Settled(saved, position, _bad(saved))
+
+
+def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
+    if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange):
+        done = [_acknowledged(record, entry, exchange, position) for record, entry in rows]
+        return Settled(done, _after_success(position, exchange))
+    failed = [_failed(_untouched(entry, exchange), record, exchange) for record, entry in rows]
+    to_blame = bool(failed) and all(_hub_takes_others(entry, position) for entry in failed)
+    streak = position.refused_streak + (0 if to_blame else 1)
+    position = replace(position, silent_until=None, refused_streak=streak)
+    if len(failed) == 1:
+        saved, position = _refused_single(failed[0], exchange, position)
+    else:
+        saved, position = _refused_batch(failed, exchange, position)
+    if streak < EVERYTHING or to_blame:
+        return Settled(saved, position, _bad(saved))
+    released = [replace(entry, retry_at=None, due_at=exchange.now) for entry in saved]
+    failures = position.failures + 1
+    held = replace(
+        position,
+        failures=failures,
+        wait_until=exchange.now + backoff(failures, exchange.draw, longest=exchange.policy.settle),
+        hold_reason=Reason.EVERYTHING_REFUSED,
+        hold_detail=exchange.verdict.detail,
+    )
+    return Settled(released, held)
+
+
+def _nothing_to_delete(entry: Entry, exchange: Exchange) -> bool:
+    """Tell whether a refused delete has reached its aim: the hub says so, or refused it alone before."""
+    if exchange.intent.action is not Action.DELETE:
+        return False
+    return exchange.verdict.existence is ExistenceHint.MISSING or entry.refused_singly > 0
+
+
+def _refused_batch(
+    entries: Sequence[Entry], exchange: Exchange, position: Position
+) -> tuple[Sequence[Entry], Position]:
+    """Take out the named records, or try the other belief, or halve."""
+    verdict, action, half = exchange.verdict, exchange.intent.action, len(entries) // 2
+    if verdict.bad_records:
+        # A hub that names the wrong record must not lead us through the whole request one by one: so once only.
+        rest = half if any(entry.failures > 1 for entry in entries) else None
+        named = frozenset(verdict.bad_records)
+        return [replace(entry, batch_cap=1 if at in named else rest) for at, entry in enumerate(entries)], position
+    flipped_before = any(entry.flipped for entry in entries)
+    if action is not Action.DELETE and not flipped_before and _existence_is_likely(entries, exchange, position):
+        return [replace(entry, flipped=True) for entry in entries], position
+    halved = [replace(entry, batch_cap=half, flipped=False) for entry in entries]
+    return halved, replace(position, flip_first=position.flip_first and not flipped_before)
+
+
+def _refused_single(entry: Entry, exchange: Exchange, position: Position) -> tuple[Sequence[Entry], Position]:
+    """Try the other belief, then call the record bad; while it is bad each retry takes the other belief again."""
+    about_existence = exchange.intent.action is not Action.DELETE and not exchange.verdict.bad_records
+    tried = replace(
+        entry,
+        batch_cap=1,
+        refused_singly=entry.refused_singly + 1,
+        flipped=entry.flipped is not about_existence,
+    )
+    if about_existence and entry.refused_singly == 0:
+        return [tried], position
+    if _hub_takes_others(entry, position) or entry.failures >= LAST_RESORT:
+        return [_called_bad(tried, exchange, released_by_change=True)], position
+    return [replace(tried, due_at=exchange.now + entry.failures * PAUSE)], position
+
+
+def _existence_is_likely(entries: Sequence[Entry], exchange: Exchange, position: Position) -> bool:
+    """Tell whether a refused request should be tried whole under the other belief before it is halved."""
+    if exchange.verdict.existence is not None or position.flip_first:
+        return True
+    return all(entry.presence is Presence.UNKNOWN for entry in entries)
+
+
+def _failed(entry: Entry, record: Record, exchange: Exchange) -> Entry:
+    return replace(
+        entry,
+        failures=entry.failures + 1,
+        first_failed_at=entry.first_failed_at or exchange.now,
+        retry_at=None,
+        refusal=exchange.verdict.reason,
+        refusal_detail=exchange.verdict.detail,
+        refused_status=record.status,
+    )
+
+
+def _called_bad(entry: Entry, exchange: Exchange, *, released_by_change: bool) -> Entry:
+    """Give a record its own backoff; one that makes the hub fall silent is not released by a change of its value."""
+    retry_at = exchange.now + quarantine(entry.failures, exchange.draw)
+    status = entry.refused_status if released_by_change else None
+    return replace(entry, batch_cap=1, retry_at=retry_at, refused_status=status, due_at=retry_at)
+
+
+def _bad(entries: Sequence[Entry]) -> int:
+    return sum(entry.retry_at is not None for entry in entries)
+
+
+def _hub_takes_others(entry: Entry, position: Position) -> bool:
+    """Tell whether the hub performed a request since this record first failed: then the record is to blame."""
+    if entry.first_failed_at is None or position.last_success_at is None:
+        return False
+    return position.last_success_at > entry.first_failed_at
+
+
+def _with_full_load_doubt(position: Position, intent: Intent, now: datetime, policy: Policy) -> Position:
+    if intent.action is not Action.FULL_LOAD:
+        return position
+    debt = late_until(intent, policy)
+    return replace(position, doubted_before=now, debt_at=max(position.debt_at or debt, debt))

@@ -1,0 +1,158 @@
+"""
+Takes the steps of one push, each as one pure function; the daemon runs them inside the store's transactions.
+
+The order is: `clear` what an earlier holder left open, `look_at` what is hinted or due, `commit_to` a request, send it,
+`record` what came of it. A crash between any two of them loses nothing.
+
+1. Whatever `look_at` was shown leaves it in a ledger row that brings it back, or needs nothing; so its hints may go.
+2. `record` writes nothing unless the very intent is still open: its epoch and attempt are the fence, not the lease.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId
+from oicp_adapter.sync.assess import Assessment, Circumstances, assess
+from oicp_adapter.sync.guard import WithdrawalCount, must_hold
+from oicp_adapter.sync.lease import covers_push
+from oicp_adapter.sync.model import (
+    Action,
+    Entry,
+    Intent,
+    Observation,
+    Policy,
+    Position,
+    Record,
+    Rejected,
+    Work,
+)
+from oicp_adapter.sync.pacing import paced
+from oicp_adapter.sync.settle import Exchange, Settled, abandon, settle
+
+HELD_LOOK: Final = timedelta(minutes=5)
+"""A held withdrawal is weighed again this often: others may have come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What one look at the store came to.
+
+    Attributes:
+        work: What may be pushed now.
+        save: Ledger rows that differ from what the store has.
+        forget: Ledger rows that have served their time.
+        rejected: Rows of the store that never leave the house.
+        unmapped: EVSEs whose word the table does not know, with the word.
+        held: Withdrawals newly held for a person's approval.
+    """
+
+    work: Sequence[Work]
+    save: Sequence[Entry]
+    forget: Collection[CanonicalEvseId]
+    rejected: Sequence[Rejected]
+    unmapped: Mapping[CanonicalEvseId, str]
+    held: int
+
+
+def clear(
+    intent: Intent, entries: Mapping[CanonicalEvseId, Entry], position: Position, *, now: datetime, policy: Policy
+) -> Settled | None:
+    """Write off an intent that nobody will record; None while its silence lasts."""
+    if intent.silent_until > now:
+        return None
+    return abandon(intent, entries, position, now=now, policy=policy)
+
+
+def look_at(seen: Sequence[Observation], at: Circumstances, withdrawals: Callable[[], WithdrawalCount]) -> Round:
+    """
+    Bring the ledger up to date with what was seen, and return the work it makes.
+
+    Args:
+        seen: Each EVSE once.
+        withdrawals: Counts the lane's withdrawals; asked only if there are any among these.
+    """
+    assessments = [(item, assess(item, at)) for item in seen]
+    deletes = [result for _, result in assessments if _is_withdrawal(result)]
+    unapproved = {
+        result.work.record.canonical for result in deletes if result.work and not result.work.entry.approved_at
+    }
+    if unapproved and not must_hold(withdrawals(), at.policy):
+        unapproved = set()
+    work: list[Work] = []
+    save: list[Entry] = []
+    held = 0
+    for item, result in assessments:
+        entry = result.entry
+        if entry is None or result.forget:
+            continue
+        if item.canonical in unapproved:
+            held += entry.held_since is None
+            entry = replace(entry, held_since=entry.held_since or at.now, due_at=at.now + HELD_LOOK)
+        elif result.work is not None:
+            work.append(result.work)
+        if entry != item.entry:
+            save.append(entry)
+    return Round(
+        work=work,
+        save=save,
+        forget=[item.canonical for item, result in assessments if result.forget],
+        rejected=[rejected for _, result in assessments for rejected in result.rejected],
+        unmapped={item.canonical: result.unmapped for item, result in assessments if result.unmapped is not None},
+        held=held,
+    )
+
+
+def commit_to(
+    action: Action,
+    records: Sequence[Record],
+    position: Position,
+    *,
+    now: datetime,
+    policy: Policy,
+    suspect: bool = False,
+) -> tuple[Intent, Position]:
+    """
+    Return the intent of the next request, and the lane's position once it is committed.
+
+    Args:
+        records: All of the request; empty for a full load.
+        now: By the database's clock, read before the sender started its own watch.
+    """
+    attempt = position.attempt + 1
+    silent_until = now + policy.send_within + policy.request_timeout + policy.settle
+    intent = Intent(position.epoch, attempt, action, records, now, silent_until, suspect)
+    taken = replace(
+        covers_push(position, now, policy),
+        attempt=attempt,
+        after_suspect=suspect,
+        paced_at=paced(position.paced_at, now, policy.requests_per_minute),
+    )
+    return intent, taken
+
+
+def record(
+    stored: Intent | None, exchange: Exchange, entries: Mapping[CanonicalEvseId, Entry], position: Position
+) -> Settled | None:
+    """
+    Write the outcome of a request into the books.
+
+    Args:
+        stored: The intent that stands open now.
+
+    Returns:
+        The rows to save; None when the intent is no longer this one: a successor has put it in doubt, or this very
+        outcome was recorded already and only the commit's answer was lost.
+    """
+    sent = exchange.intent
+    if stored is None or (stored.epoch, stored.attempt) != (sent.epoch, sent.attempt):
+        return None
+    return settle(exchange, entries, position)
+
+
+def _is_withdrawal(result: Assessment) -> bool:
+    """Tell whether an EVSE would disappear from the hub; one that is gone already cannot."""
+    work = result.work
+    return work is not None and work.action is Action.DELETE and work.entry.withdrawn_at is None
