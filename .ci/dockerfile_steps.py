@@ -86,7 +86,7 @@ class Image:
     def run(self, text: str) -> None:
         """Run a shell command as the present user, in the present folder."""
         command = self.mapped(text)
-        environment = {**os.environ, **self.environment}
+        environment = {**os.environ, **self.environment, "PIP_QUIET": "2"}
         subprocess.run(["/bin/sh", "-ec", command], cwd=self.folder, env=environment, check=True, timeout=LIMIT)
 
     def copy(self, words: list[str]) -> None:

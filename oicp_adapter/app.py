@@ -33,7 +33,7 @@ def configured_store(settings: Settings) -> Store:
 
 def lane_scopes(settings: Settings) -> Sequence[LaneScope]:
     """Return what each lane covers, in the order of the settings."""
-    return [LaneScope(lane=each.id, operator_keys=each.operator_keys) for each in settings.operators]
+    return [LaneScope(lane=each.canonical, operator_keys=each.operator_keys) for each in settings.operators]
 
 
 def build_daemon(settings: Settings) -> Daemon:
@@ -66,7 +66,7 @@ def build_daemon(settings: Settings) -> Daemon:
 
     return Daemon(
         lanes,
-        survey=Survey(store, scopes, metrics),
+        survey=Survey(store, {each.id: scope for each, scope in zip(settings.operators, scopes, strict=True)}, metrics),
         metrics=metrics,
         host=settings.monitoring.host,
         port=settings.monitoring.port,
@@ -104,7 +104,7 @@ def _lane(
             store=lane_store,
             client=client,
             telemetry=LaneTelemetry(operator.id, metrics),
-            full_load_records=partial(full_load_records, store, operator.id),
+            full_load_records=partial(full_load_records, store, scope.lane),
             draw=random.SystemRandom().random,
             clock=boottime,
         ),

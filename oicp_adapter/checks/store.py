@@ -20,7 +20,7 @@ _MENDED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 _FIRST_WITH_WAL: Final = (3, 7, 0)
 
 
-def store_findings(settings: Settings) -> Iterator[Finding]:
+def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
     """Look at the store without changing it; a file that does not exist is not created."""
     password = settings.store.password
     try:
@@ -28,7 +28,7 @@ def store_findings(settings: Settings) -> Iterator[Finding]:
             if (finding := _without_file(store)) is not None:
                 yield finding
                 return
-            yield _schema(store)
+            yield _schema(store, settings.store.url)
             if store.dialect == "sqlite" and has_wal_reset_bug(sqlite3.sqlite_version_info):
                 yield Finding(
                     Level.WARNING,
@@ -36,7 +36,8 @@ def store_findings(settings: Settings) -> Iterator[Finding]:
                     f"SQLite {sqlite3.sqlite_version} can damage the file when two processes write to it at once",
                     "install SQLite 3.51.3 (or 3.50.7, 3.44.6), or use PostgreSQL; until then keep backups",
                 )
-            yield from row_findings(store, settings)
+            if fleet:
+                yield from row_findings(store, settings)
     except (StoreError, ConfigurationError) as exc:
         yield Finding.from_error(SUBJECT, exc)
 
@@ -54,12 +55,12 @@ def _without_file(store: Store) -> Finding | None:
     return Finding(Level.ERROR, SUBJECT, what, UPGRADE, StoreSchemaError.exit_code)
 
 
-def _schema(store: Store) -> Finding:
+def _schema(store: Store, url: str) -> Finding:
     state = check(store)
     if state.is_current:
-        return Finding(Level.OK, SUBJECT, f"{store.address} is reachable and migrated (version {state.current})")
+        return Finding(Level.OK, SUBJECT, f"{url} is reachable and migrated (version {state.current})")
     if state.current is None:
-        raise StoreSchemaError(f"the store {store.address} has no tables of the adapter", cure=UPGRADE)
+        raise StoreSchemaError(f"the store {url} has no tables of the adapter", cure=UPGRADE)
     raise StoreSchemaError(
-        f"the store {store.address} has version {state.current}, this program needs {state.wanted}", cure=UPGRADE
+        f"the store {url} has version {state.current}, this program needs {state.wanted}", cure=UPGRADE
     )

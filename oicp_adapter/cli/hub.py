@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ def _announce(server: SimulatorServer, pki: DevelopmentPki, *, lenient: bool) ->
             "operators": clients,
         }
     )
+    sys.stdout.flush()  # whoever started it waits for this line on a pipe
     manner = "lenient" if lenient else "strict"
     note(f"hub: {manner}, listening on {server.url} for {', '.join(clients)}; faults and journal at {server.admin_url}")
 

@@ -37,8 +37,7 @@ class Commands(TyperGroup):
             _show(exc, str(exc), debug=bool(ctx.params.get("debug")))
             raise typer.Exit(exc.exit_code) from exc
         except BrokenPipeError as exc:
-            _let_go_of_stdout()
-            raise typer.Exit(0) from exc
+            raise typer.Exit(0) from exc  # the reader has seen enough; `main` lets go of stdout
         except (typer.Abort, typer.Exit):
             raise
         except Exception as exc:

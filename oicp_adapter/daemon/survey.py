@@ -7,7 +7,7 @@ as it took, and never less than a few seconds.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -27,7 +27,13 @@ SHARE: Final = 100
 class Survey:
     """A thread that counts the lanes' rows."""
 
-    def __init__(self, store: Store, scopes: Sequence[LaneScope], metrics: Metrics) -> None:
+    def __init__(self, store: Store, scopes: Mapping[str, LaneScope], metrics: Metrics) -> None:
+        """
+        Begin nothing yet.
+
+        Args:
+            scopes: By the OperatorID that labels the metrics.
+        """
         self._store = store
         self._scopes = scopes
         self._metrics = metrics
@@ -50,8 +56,8 @@ class Survey:
         while not self._stop.wait(pause):
             started = time.thread_time()
             try:
-                for scope in self._scopes:
-                    self._show(scope.lane, lane_counts(self._store, scope))
+                for operator, scope in self._scopes.items():
+                    self._show(operator, lane_counts(self._store, scope))
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
             pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))

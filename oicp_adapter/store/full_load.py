@@ -8,6 +8,7 @@ Prepares, streams and settles a full load, in statements over the whole lane.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
-from oicp_adapter.store.effective import effective_rows, live, next_boundary
+from oicp_adapter.store.effective import effective_rows, live
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import Earlier, EvseKey, Later, OperatorKey
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
@@ -27,41 +28,56 @@ PAGE: Final = 5000
 """Records that one read of a stream holds."""
 
 _ONE: Final = literal_column("1")
+_COLUMNS: Final = ("lane", "canonical", "evse_id", "status", "valid_until")
 
 
-def prepare(connection: Connection, lane: str, scope: frozenset[str], mapping: StatusMapping, now: datetime) -> int:
-    """Fix what a full load would carry at *now*; return how many records that are."""
+@dataclass(frozen=True, slots=True)
+class FullLoadCount:
+    """
+    The size of a prepared full load.
+
+    Attributes:
+        records: What it carries.
+        missing: EVSEs that the hub may hold and that it does not carry, so that it would withdraw them.
+    """
+
+    records: int
+    missing: int
+
+
+def prepare(
+    connection: Connection, lane: str, scope: frozenset[str], mapping: StatusMapping, now: datetime
+) -> FullLoadCount:
+    """Fix what a full load would carry at *now*; what would be missing from it becomes due."""
     drop(connection, lane)
     operators = OperatorKey(evse_status.c.operator_id)
     own = effective_rows(mapping, now, live(operators, scope)).subquery("own")
     connection.execute(
         insert(full_load).from_select(
-            ["lane", "canonical", "evse_id", "status"],
-            select(ledger.c.lane, ledger.c.canonical, ledger.c.evse_id, own.c.oicp)
+            _COLUMNS,
+            select(ledger.c.lane, ledger.c.canonical, ledger.c.evse_id, own.c.oicp, own.c.valid_until)
             .join(own, own.c.evse_id == ledger.c.evse_id)
             .where(ledger.c.lane == lane, own.c.key == ledger.c.canonical),
         )
     )
     _add_other_spellings(connection, lane, scope, mapping, now)
-    return _count(connection, lane)
-
-
-def withdrawn_by(connection: Connection, lane: str) -> int:
-    """Return how many EVSEs that are at the hub, and that no person approved, the prepared full load would withdraw."""
-    statement = select(func.count()).where(
-        ledger.c.lane == lane,
-        ledger.c.presence == Presence.PRESENT.value,
-        ledger.c.approved_at.is_(None),
-        ~_is_carried(lane),
+    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
+    missing = connection.execute(
+        update(ledger)
+        .where(
+            ledger.c.lane == lane,
+            ledger.c.presence != Presence.ABSENT.value,
+            ledger.c.withdrawn_at.is_(None),
+            ~_is_carried(lane),
+        )
+        .values(due_at=Earlier(ledger.c.due_at, literal(now, UtcTimestamp())))
     )
-    count: int = connection.execute(statement).scalar_one()
-    return count
+    return FullLoadCount(records, missing.rowcount)
 
 
 def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> int:
     """Let the ledger say what the full load carried, and that the rest is gone; return how many records it carried."""
     reassert = literal(intent.started_at + policy.reassert_every, UtcTimestamp())
-    boundary = next_boundary(full_load.c.canonical, intent.started_at)
     sent = select(
         full_load.c.lane,
         full_load.c.canonical,
@@ -71,27 +87,52 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
         literal(intent.started_at, UtcTimestamp()),
         literal(Presence.PRESENT.value),
         literal(0),
-        literal(False),
+        literal(False),  # noqa: FBT003 - a value, not a switch
+        literal(0),
         literal(intent.attempt),
-        Earlier(boundary, reassert),
+        Earlier(full_load.c.valid_until, reassert),
     ).where(full_load.c.lane == lane)
-    names = (
-        "lane canonical evse_id acknowledged acknowledged_at asserted_at presence failures flipped attempt due_at"
-    ).split()
+    names = [
+        "lane",
+        "canonical",
+        "evse_id",
+        "acknowledged",
+        "acknowledged_at",
+        "asserted_at",
+        "presence",
+        "failures",
+        "flipped",
+        "refused_singly",
+        "attempt",
+        "due_at",
+    ]
     upsert = postgresql.insert(ledger) if connection.dialect.name == "postgresql" else sqlite.insert(ledger)
     upsert = upsert.from_select(names, sent)
     debt = _debt_after(intent.started_at)
     replaced: dict[str, Any] = {name: upsert.excluded[name] for name in names[2:]}
-    cleared = (
-        "doubted_at pending_since withdrawn_at held_since approved_at approved_by first_failed_at retry_at refusal"
-        " refusal_detail refused_status batch_cap"
-    ).split()
+    cleared = [
+        "doubted_at",
+        "pending_since",
+        "withdrawn_at",
+        "held_since",
+        "approved_at",
+        "approved_by",
+        "first_failed_at",
+        "retry_at",
+        "refusal",
+        "refusal_detail",
+        "refused_status",
+        "batch_cap",
+    ]
     replaced |= dict.fromkeys(cleared, null())
     replaced |= {"debt_at": debt, "due_at": Earlier(upsert.excluded.due_at, debt)}
-    connection.execute(upsert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced))
+    done = upsert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
+    carried = connection.execute(done).rowcount
     connection.execute(
         update(ledger)
-        .where(ledger.c.lane == lane, ledger.c.presence == Presence.PRESENT.value, ~_is_carried(lane))
+        .where(
+            ledger.c.lane == lane, ledger.c.presence != Presence.ABSENT.value, ledger.c.attempt > 0, ~_is_carried(lane)
+        )
         .values(
             acknowledged=None,
             acknowledged_at=now,
@@ -104,21 +145,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
             due_at=now,
         )
     )
-    return _count(connection, lane)
-
-
-def doubt(connection: Connection, lane: str, *, debt_at: datetime, due_at: datetime, now: datetime) -> int:
-    """Put every EVSE of a lane in doubt, tombstones too, and owe each another assertion after *debt_at*."""
-    changed = connection.execute(
-        update(ledger)
-        .where(ledger.c.lane == lane)
-        .values(
-            doubted_at=func.coalesce(ledger.c.doubted_at, literal(now, UtcTimestamp())),
-            debt_at=Later(ledger.c.debt_at, literal(debt_at, UtcTimestamp())),
-            due_at=Earlier(ledger.c.due_at, literal(due_at, UtcTimestamp())),
-        )
-    )
-    return changed.rowcount
+    return carried
 
 
 def drop(connection: Connection, lane: str) -> None:
@@ -172,8 +199,8 @@ def _add_other_spellings(
         resolved = effective_rows(mapping, now, evse_status.c.evse_id == spelling).subquery("resolved_row")
         connection.execute(
             insert(full_load).from_select(
-                ["lane", "canonical", "evse_id", "status"],
-                select(literal(lane), literal(canonical), literal(evse_id), resolved.c.oicp),
+                _COLUMNS,
+                select(literal(lane), literal(canonical), literal(evse_id), resolved.c.oicp, resolved.c.valid_until),
             )
         )
 
@@ -184,9 +211,6 @@ def _is_carried(lane: str) -> Any:
 
 
 def _debt_after(started_at: datetime) -> Any:
-    return func.nullif(Later(ledger.c.debt_at, literal(started_at, UtcTimestamp())), literal(started_at, UtcTimestamp()))
-
-
-def _count(connection: Connection, lane: str) -> int:
-    count: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
-    return count
+    return func.nullif(
+        Later(ledger.c.debt_at, literal(started_at, UtcTimestamp())), literal(started_at, UtcTimestamp())
+    )

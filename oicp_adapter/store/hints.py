@@ -15,9 +15,11 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, not_, or_, select, union_all
 
-from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among, among_ids
-from oicp_adapter.store.schema import hint
+from oicp_adapter.store.schema import hint, lane_row, ledger
+
+PRUNED_AFTER: Final = timedelta(minutes=10)
+"""Age at which a hint that no lane took may go: two sweeps have looked at its EVSE by then."""
 
 PRUNED_AT_ONCE: Final = 10_000
 """Hints that one transaction deletes of those that nobody will read."""
@@ -63,6 +65,16 @@ def delete_hints(connection: Connection, ids: Collection[int]) -> None:
         connection.execute(delete(hint).where(among_ids(hint.c.id, ids)))
 
 
+def ledger_lanes(connection: Connection, evse_keys: Collection[str]) -> set[tuple[str, str]]:
+    """Return the pairs of EVSE and lane that the ledgers of all lanes hold; a lane is named by its own operator."""
+    if not evse_keys:
+        return set()
+    held = select(ledger.c.canonical, ledger.c.lane).where(
+        ledger.c.lane.in_(select(lane_row.c.lane)), among(ledger.c.canonical, evse_keys)
+    )
+    return {(canonical, lane) for canonical, lane in connection.execute(held)}
+
+
 def send_on(connection: Connection, pairs: Collection[tuple[str, str]], now: datetime) -> None:
     """Leave a hint for each pair of EVSE and operator key."""
     if pairs:
@@ -70,31 +82,33 @@ def send_on(connection: Connection, pairs: Collection[tuple[str, str]], now: dat
         connection.execute(insert(hint), rows)
 
 
-def prune_hints(store: Store, served: Collection[str], *, older_than: timedelta = timedelta(hours=1)) -> int:
+def prune_hints(connection: Connection, scope: Collection[str], now: datetime) -> int:
     """
-    Delete old hints for operators that no lane serves, which nobody else ever deletes.
+    Delete old hints of operators outside a lane, for those that no lane serves nobody else deletes.
+
+    Lanes that somebody leads keep the hints of their own operator. Should one be deleted that somebody wanted, the
+    sweep of its lane finds the change.
 
     Args:
-        served: Operator keys of all lanes. Should another process serve one that is missing here, its sweep finds the
-            change.
-        older_than: Younger hints stay, for a lane may be about to be configured.
+        scope: The operators of the lane that cleans up.
 
     Returns:
         How many were deleted, at most 10,000 a call.
-
-    Raises:
-        StoreError: The store could not be written.
     """
-    before = store.now() - older_than
-    with store.writing() as connection:
-        old = (
-            select(hint.c.id)
-            .where(not_(among(hint.c.operator_key, served)), hint.c.created_at <= before)
-            .order_by(hint.c.id)
-            .limit(PRUNED_AT_ONCE)
+    led = select(lane_row.c.lane).where(lane_row.c.expires_at > now)
+    old = (
+        select(hint.c.id)
+        .where(
+            hint.c.created_at <= now - PRUNED_AFTER,
+            not_(among(hint.c.operator_key, scope)),
+            hint.c.operator_key.not_in(led),
         )
-        ids = list(connection.execute(old).scalars())
-        delete_hints(connection, ids)
+        .order_by(hint.c.id)
+        .limit(PRUNED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.execute(old).scalars())
+    delete_hints(connection, ids)
     return len(ids)
 
 

@@ -22,15 +22,14 @@ from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.engine import Store, raw, transaction
 from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
 
 HINTS_PER_EVSE: Final = 4
 """Hints read for each EVSE that is wanted, since a charger that flickers leaves several."""
-
-DUE_SHARE: Final = 4
-"""At least one part in so many of what is observed are due rows, if there are so many: hints must not starve them."""
 
 _LOOK_SQLITE: Final = (
     "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IN ({marks}))"
@@ -42,20 +41,6 @@ _LOOK_POSTGRESQL: Final = (
     " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
     " (SELECT min(due_at) FROM oicp_ledger WHERE lane = %s), clock_timestamp()"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LaneScope:
-    """
-    Which lane, and whose EVSEs it may push.
-
-    Attributes:
-        lane: Its key: the canonical OperatorID of the hub account.
-        operator_keys: Canonical OperatorIDs: the account's own and its sub operators.
-    """
-
-    lane: str
-    operator_keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +72,7 @@ class LaneTransaction:
     def __init__(self, connection: Connection, store: Store, scope: LaneScope, mapping: StatusMapping) -> None:
         """Lock the lane's row, then read the clock."""
         self._connection = connection
+        self._store = store
         self._scope = scope
         self._mapping = mapping
         self.position = position.lock_position(connection, scope.lane)
@@ -94,32 +80,47 @@ class LaneTransaction:
         self._read: list[int] = []
         self._strays: set[tuple[str, str]] = set()
 
-    def observe(self, limit: int) -> Sequence[Observation]:
+    def read_clock(self) -> datetime:
+        """Read the database's clock again, and let `now` be what it says."""
+        self.now = self._store.now(self._connection)
+        return self.now
+
+    def observe(self, *, hinted: int, due: int, suspects: int) -> Sequence[Observation]:
         """
         Read what must be looked at: hinted EVSEs, the oldest hint first, then due ones, the longest due first.
 
         Args:
-            limit: EVSEs at most. A quarter of it is kept for due ones if there are so many.
+            hinted: At most so many with a hint.
+            due: At most so many that are due and did not fail.
+            suspects: At most so many that are due and failed since they were last acknowledged.
 
         Returns:
             Each EVSE once. Call `consume_hints` in the same transaction once the ledger says what was seen.
         """
         lane, keys = self._scope.lane, self._scope.operator_keys
-        due = observing.read_due(self._connection, lane, self.now, limit)
-        room = limit - min(len(due), limit // DUE_SHARE)
+        waiting = observing.read_due(self._connection, lane, self.now, due=due, suspects=suspects)
         taken: list[hints.HintRow] = []
         changed: dict[str, datetime] = {}
-        for item in hints.read_hints(self._connection, keys, HINTS_PER_EVSE * limit):
-            if item.evse_key in changed or len(changed) < room:
+        for item in hints.read_hints(self._connection, keys, HINTS_PER_EVSE * hinted):
+            if item.evse_key in changed or len(changed) < hinted:
                 changed.setdefault(item.evse_key, item.created_at)
                 taken.append(item)
-        canonicals = list(dict.fromkeys([*changed, *due]))[:limit]
+        canonicals = list(dict.fromkeys([*changed, *waiting]))
         found = observing.read_found(self._connection, canonicals, self.now)
         self._read = [item.id for item in taken]
-        self._strays = observing.strays(taken, found, keys)
+        self._strays = observing.strays(taken, found, keys) | self._ledgers_of(taken)
         seen = observing.observations(self._connection, lane, keys, canonicals, found, changed)
         ours = {item.evse_key for item in taken if item.operator_key is not None}
         return [item for item in seen if item.rows or item.entry or item.canonical in ours]
+
+    def _ledgers_of(self, taken: Collection[hints.HintRow]) -> set[tuple[str, str]]:
+        """Return which other lanes hold the EVSEs that were hinted at for nobody."""
+        unowned = {item.evse_key for item in taken if item.operator_key is None}
+        return {
+            (evse, lane)
+            for evse, lane in hints.ledger_lanes(self._connection, unowned)
+            if lane not in self._scope.operator_keys
+        }
 
     def observe_these(self, canonicals: Collection[str]) -> Sequence[Observation]:
         """Read these EVSEs, whether anything hints at them or not; no hint is read."""
@@ -167,31 +168,19 @@ class LaneTransaction:
 
     def withdrawal_count(self) -> WithdrawalCount:
         """Count withdrawals for the guard; approved ones are left out."""
-        return withdrawals.count_withdrawals(
-            self._connection, self._scope.lane, self._scope.operator_keys, self.now
-        )
+        return withdrawals.count_withdrawals(self._connection, self._scope.lane, self._scope.operator_keys, self.now)
 
     def clean(self) -> bool:
         """Tell whether the lane has no doubt, debt, refusal, hold or pending withdrawal."""
         return withdrawals.is_clean(self._connection, self._scope.lane, self._scope.operator_keys, self.now)
 
-    def prepare_full_load(self) -> int:
-        """Fix what a full load would carry now; return how many records that are."""
-        return full_load.prepare(
-            self._connection, self._scope.lane, self._scope.operator_keys, self._mapping, self.now
-        )
-
-    def full_load_withdrawals(self) -> int:
-        """Return how many EVSEs the prepared full load would withdraw that are at the hub and not approved."""
-        return full_load.withdrawn_by(self._connection, self._scope.lane)
+    def prepare_full_load(self) -> full_load.FullLoadCount:
+        """Fix what a full load would carry now; what would be missing from it becomes due."""
+        return full_load.prepare(self._connection, self._scope.lane, self._scope.operator_keys, self._mapping, self.now)
 
     def acknowledge_full_load(self, *, intent: Intent, policy: Policy) -> int:
         """Let the ledger say what the acknowledged full load did; return how many records it carried."""
         return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
-
-    def doubt_everything(self, *, debt_at: datetime, due_at: datetime) -> int:
-        """Put every EVSE of the lane in doubt, tombstones too; return how many there are."""
-        return full_load.doubt(self._connection, self._scope.lane, debt_at=debt_at, due_at=due_at, now=self.now)
 
     def drop_full_load(self) -> None:
         """Forget the records of the full load."""
@@ -234,8 +223,11 @@ class LaneStore:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that writes without holding the lane's lock."""
-        with self._guarded() as connection, transaction(connection, writes=True):
-            yield connection
+        try:
+            with self._guarded() as connection, transaction(connection, writes=True):
+                yield connection
+        finally:
+            self._version = None  # SQLite's data_version says nothing about one's own commits
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -248,6 +240,19 @@ class LaneStore:
         with self.reading() as connection:
             return position.read_position(connection, self.scope.lane), self.store.now(connection)
 
+    def sweep(self, *, asserted_before: datetime | None = None, page: int = PAGE) -> Iterator[SweepPage]:
+        """
+        Compare the whole lane with its ledger, a page each step; see `sweep.sweep_lane`.
+
+        Args:
+            asserted_before: What was asserted before this instant, or never, becomes due too; None: nothing does.
+            page: Rows compared in one step.
+
+        Raises:
+            StoreError: A page failed; what earlier pages found stands. Start a new sweep.
+        """
+        return sweep_lane(self, asserted_before=asserted_before, page=page)
+
     def look(self) -> Look:
         """
         Tell whether anything is to be done; asks SQLite for data only when somebody committed or something is due.
@@ -256,7 +261,9 @@ class LaneStore:
             StoreError: The store could not be read.
         """
         with self._guarded() as connection:
-            return self._look_sqlite(connection) if self.store.dialect == "sqlite" else self._look_postgresql(connection)
+            return (
+                self._look_sqlite(connection) if self.store.dialect == "sqlite" else self._look_postgresql(connection)
+            )
 
     def _look_sqlite(self, connection: Connection) -> Look:
         now = self.store.now()

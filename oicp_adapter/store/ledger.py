@@ -26,9 +26,7 @@ _OICP: Final = {None: None} | {status.value: status for status in OicpStatus}
 _PRESENCE: Final = {presence.value: presence for presence in Presence}
 
 
-def read_entries(
-    connection: Connection, lane: str, canonicals: Collection[str]
-) -> dict[CanonicalEvseId, Entry]:
+def read_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
     """Return the ledger rows of these EVSEs; those without one are absent."""
     if not canonicals:
         return {}
@@ -111,7 +109,9 @@ def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Insert:
 def _upsert_rejection(dialect: Dialect) -> Insert:
     insert = _insert(dialect, rejection)
     new = insert.excluded
-    changed = [Differs(rejection.c[name], new[name]) for name in ("lane", "canonical", "operator_id", "reason", "detail")]
+    changed = [
+        Differs(rejection.c[name], new[name]) for name in ("lane", "canonical", "operator_id", "reason", "detail")
+    ]
     same_reason = and_(rejection.c.lane == new.lane, rejection.c.reason == new.reason)
     replaced: Mapping[str, Any] = {
         name: new[name] for name in ("lane", "canonical", "operator_id", "reason", "detail")

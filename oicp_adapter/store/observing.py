@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Text, cast, literal, null, select, union_all
+from sqlalchemy import BigInteger, Connection, Text, cast, literal, literal_column, null, select, union_all
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, operator_key
 from oicp_adapter.domain.statuses import TemporaryStatus
@@ -40,15 +40,23 @@ class Found:
         return {operator_key(row.operator_id) for row in self.rows}
 
 
-def read_due(connection: Connection, lane: str, now: datetime, limit: int) -> Sequence[CanonicalEvseId]:
-    """Return the EVSEs of a lane that must be looked at by *now*, the longest due first."""
-    statement = (
-        select(ledger.c.canonical)
-        .where(ledger.c.lane == lane, ledger.c.due_at <= now)
-        .order_by(ledger.c.due_at)
-        .limit(limit)
+def read_due(connection: Connection, lane: str, now: datetime, *, due: int, suspects: int) -> Sequence[str]:
+    """
+    Return the EVSEs of a lane that must be looked at by *now*, the longest due first.
+
+    Args:
+        due: At most so many that did not fail.
+        suspects: At most so many that failed since they were last acknowledged.
+    """
+    columns = (ledger.c.canonical, ledger.c.due_at)
+    at = (ledger.c.lane == lane, ledger.c.due_at <= now)
+    sound = select(*columns).where(*at, ledger.c.failures == 0).order_by(ledger.c.due_at).limit(due)
+    failed = (
+        select(*columns).where(*at, ledger.c.failures > literal_column("0")).order_by(ledger.c.due_at).limit(suspects)
     )
-    return [CanonicalEvseId(canonical) for canonical in connection.execute(statement).scalars()]
+    both = union_all(select(sound.subquery()), select(failed.subquery()))
+    rows = sorted(connection.execute(both), key=lambda row: row.due_at)
+    return [row.canonical for row in rows]
 
 
 def read_found(connection: Connection, canonicals: Collection[str], now: datetime) -> Mapping[str, Found]:

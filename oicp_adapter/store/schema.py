@@ -1,5 +1,5 @@
 """
-Describes the store's tables: three shared ones that others write, and the adapter's own, whose names begin with `oicp_`.
+Describes the store's tables: three shared ones that others write, and the adapter's own, named `oicp_…`.
 
 1. The migrations make the tables; a test compares what they made with what stands here.
 2. Statements are built on `__table__`s. No object of these classes travels on the way of a change: they cost more than
@@ -111,6 +111,7 @@ class LedgerRow(StoreTable, table=True):
     refused_status: str | None = Field(sa_type=Text)
     batch_cap: int | None = Field(sa_type=Integer)
     flipped: bool = Field(sa_type=Boolean, nullable=False)
+    refused_singly: int = _number()
     attempt: int = Field(sa_type=BigInteger, nullable=False)
     due_at: datetime | None = _instant()
 
@@ -149,6 +150,7 @@ class LaneRow(StoreTable, table=True):
     flip_first: bool = Field(sa_type=Boolean, nullable=False)
     after_suspect: bool = Field(sa_type=Boolean, nullable=False)
     debt_at: datetime | None = _instant()
+    doubted_before: datetime | None = _instant()
     paced_at: datetime | None = _instant()
     full_load_at: datetime | None = _instant()
     full_load_tried_at: datetime | None = _instant()
@@ -180,6 +182,7 @@ class FullLoadRow(StoreTable, table=True):
     canonical: str = Field(sa_column=Column(KeyText, primary_key=True))
     evse_id: str = Field(sa_type=KeyText, nullable=False)
     status: str = Field(sa_type=Text, nullable=False)
+    valid_until: datetime | None = _instant()
 
 
 def _table(model: type[StoreTable]) -> Table:

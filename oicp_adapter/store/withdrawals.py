@@ -31,9 +31,7 @@ def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], 
     unapproved = ledger.c.approved_at.is_(None)
     since = now - GUARD_SPAN
     size = select(func.count()).where(
-        ledger.c.lane == lane,
-        unapproved,
-        or_(ledger.c.presence == Presence.PRESENT.value, ledger.c.withdrawn_at > since),
+        ledger.c.lane == lane, unapproved, or_(may_be_at_the_hub(), ledger.c.withdrawn_at > since)
     )
     recent = select(func.count()).where(ledger.c.lane == lane, unapproved, ledger.c.withdrawn_at > since)
     return WithdrawalCount(
@@ -41,6 +39,12 @@ def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], 
         recent=connection.execute(recent).scalar_one(),
         pending=_count_pending(connection, lane, scope, now),
     )
+
+
+def may_be_at_the_hub() -> ColumnElement[bool]:
+    """Return the condition that the hub may hold an EVSE of the ledger; what no request ever carried it does not."""
+    reached = or_(ledger.c.attempt > 0, ledger.c.acknowledged.is_not(None))
+    return and_(ledger.c.presence != Presence.ABSENT.value, reached)
 
 
 def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> bool:
@@ -70,7 +74,8 @@ def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now
     )
     count: int = connection.execute(
         vanishing.where(
-            ledger.c.presence == Presence.PRESENT.value,
+            may_be_at_the_hub(),
+            ledger.c.withdrawn_at.is_(None),
             ledger.c.approved_at.is_(None),
             ~has_live_row(ledger.c.canonical, scope),
         )

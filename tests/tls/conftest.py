@@ -120,6 +120,7 @@ class Hub:
                 plain, _ = self._listener.accept()
             except OSError:
                 return
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what a script has sent has arrived
             connection = Connection(plain)
             self.connections.append(connection)
             self._threads.append(threading.Thread(target=self._serve, args=(connection,), daemon=True))

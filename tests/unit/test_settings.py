@@ -297,6 +297,7 @@ def test_the_password_leaves_the_store_url(url: str, shown: str, password: str |
         f"postgresql://u:p/{CANARY}@h/db",
         f"postgresql://u:p?{CANARY}@h/db",
         f"postgresql://u:p#{CANARY}@h/db",
+        f"postgresql://u:1/x?{CANARY}@h/db",
         f"postgresql://u:p@{CANARY}@h/db",
         f"postgresql://u@h/db?password={CANARY}",
         f"postgresql://u@h/db?sslpassword={CANARY}",

@@ -127,6 +127,7 @@ def _make_ledger() -> None:
         sa.Column("refused_status", sa.Text()),
         sa.Column("batch_cap", sa.Integer()),
         sa.Column("flipped", sa.Boolean(), nullable=False),
+        sa.Column("refused_singly", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.BigInteger(), nullable=False),
         sa.Column("due_at", UtcTimestamp()),
         sqlite_with_rowid=False,
@@ -134,6 +135,7 @@ def _make_ledger() -> None:
     )
     op.create_index("oicp_ledger_due", "oicp_ledger", ["lane", "due_at"])
     for name, columns, condition in (
+        ("oicp_ledger_suspect", ["lane", "due_at"], "failures > 0"),
         ("oicp_ledger_pending", ["lane", "pending_since"], "pending_since IS NOT NULL"),
         ("oicp_ledger_withdrawn", ["lane", "withdrawn_at"], "withdrawn_at IS NOT NULL"),
         ("oicp_ledger_unsettled", ["lane", "canonical"], _UNSETTLED),
@@ -174,6 +176,7 @@ def _make_lane() -> None:
         sa.Column("flip_first", sa.Boolean(), nullable=False),
         sa.Column("after_suspect", sa.Boolean(), nullable=False),
         sa.Column("debt_at", UtcTimestamp()),
+        sa.Column("doubted_before", UtcTimestamp()),
         sa.Column("paced_at", UtcTimestamp()),
         sa.Column("full_load_at", UtcTimestamp()),
         sa.Column("full_load_tried_at", UtcTimestamp()),
@@ -197,6 +200,7 @@ def _make_lane() -> None:
         sa.Column("canonical", KeyText(), primary_key=True),
         sa.Column("evse_id", KeyText(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("valid_until", UtcTimestamp()),
         sqlite_with_rowid=False,
     )
 

@@ -1,0 +1,276 @@
+"""
+Compares a whole lane with its ledger, page by page, and makes due what differs: what triggers miss is found here.
+
+1. It works with no trigger at all. It pushes nothing and judges nothing but spellings: it sets `due_at`, and the next
+   look decides.
+2. Each page is read without a lock; only if it found something a short transaction writes, under the lane's lock.
+   What changed in between is looked at anew, for a row that is due too often costs one look.
+3. Rows are read by key, operator by operator; `beyond` keeps the place even among keys that are no proper text.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.sqltypes import NULLTYPE
+
+from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.store.effective import effective_rows, live
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import Differs, Earlier, OperatorKey, among, beyond
+from oicp_adapter.store.hints import prune_hints
+from oicp_adapter.store.ledger import read_entries, write_entries, write_rejections
+from oicp_adapter.store.observing import observations, read_found
+from oicp_adapter.store.position import lock_position
+from oicp_adapter.store.schema import evse_status, ledger, rejection
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.withdrawals import has_live_row
+from oicp_adapter.sync.assess import judge_rows
+from oicp_adapter.sync.model import Entry, Rejected
+
+PAGE: Final = 5000
+"""Rows compared in one step: some 50 ms, so that a push never waits long behind it."""
+
+_REPLACED: Final = "%\N{REPLACEMENT CHARACTER}%"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPage:
+    """
+    What one step of a sweep came to.
+
+    Attributes:
+        scanned: Rows of `evse_status` compared.
+        registered: EVSEs that were not in the ledger.
+        differing: EVSEs of the ledger that became due.
+        rejected: Rows that never leave the house.
+        last_key: Where it stands; None: it had nothing to read.
+    """
+
+    scanned: int = 0
+    registered: int = 0
+    differing: int = 0
+    rejected: int = 0
+    last_key: str | None = None
+
+
+class SweptLane(Protocol):
+    """What a sweep needs of a lane's store."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+
+    @property
+    def scope(self) -> LaneScope:
+        """The lane."""
+
+    @property
+    def mapping(self) -> StatusMapping:
+        """What is published."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that blocks no writer."""
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that writes."""
+
+
+def sweep_lane(lane: SweptLane, *, asserted_before: datetime | None, page: int) -> Iterator[SweepPage]:
+    """
+    Compare all rows of a lane with its ledger, then its ledger with the rows; each step is one page.
+
+    Args:
+        asserted_before: Ledger rows, tombstones too, asserted before this instant or never become due; None: no such.
+        page: Rows compared in one step.
+
+    Raises:
+        StoreError: A page failed; what earlier pages found stands.
+    """
+    with lane.writing() as connection:
+        _forget_unreadable(connection, lane.scope)
+    for operator in sorted(lane.scope.operator_keys):
+        last: object = None
+        while (bounds := _bounds(lane, operator, last, page)) is not None:
+            upper, scanned = bounds
+            yield replace(_compare(lane, operator, last, upper), scanned=scanned, last_key=str(upper))
+            last = upper
+    after = ""
+    while (step := _compare_ledger(lane, after, page, asserted_before)) is not None:
+        yield step
+        after = step.last_key or after
+    with lane.writing() as connection:
+        _clean_up(connection, lane.scope, lane.store.now(connection))
+
+
+def _bounds(lane: SweptLane, operator: str, last: object, page: int) -> tuple[object, int] | None:
+    """Return the last key of the next page and its number of rows."""
+    # As the driver returns it: the position among keys that are not UTF-8 would be lost in translation.
+    key = literal_column("evse_status.evse_id", NULLTYPE)
+    rows = (
+        select(key.label("evse_id")).select_from(evse_status).where(*_after(operator, last)).order_by(key).limit(page)
+    )
+    with lane.reading() as connection:
+        found = rows.subquery()
+        scanned = connection.execute(select(func.count()).select_from(found)).scalar_one()
+        if not scanned:
+            return None
+        at_end = found.c.evse_id.desc()
+        upper = connection.execute(select(found.c.evse_id).order_by(at_end).limit(1)).scalar_one()
+    return upper, scanned
+
+
+def _after(operator: str, last: object) -> Sequence[ColumnElement[bool]]:
+    mine = OperatorKey(evse_status.c.operator_id) == operator
+    return [mine] if last is None else [mine, beyond(evse_status.c.evse_id, last)]
+
+
+def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> SweepPage:
+    with lane.reading() as connection:
+        now = lane.store.now(connection)
+        rows = connection.execute(_differing(lane, operator, last, upper, now)).all()
+    unjudged = {row.key for row in rows if row.judge}
+    differing = {row.key for row in rows if row.differs}
+    if not unjudged and not differing:
+        return SweepPage()
+    with lane.writing() as connection:
+        lock_position(connection, lane.scope.lane)
+        registered, respelt, rejected = _judge(connection, lane.scope, sorted(unjudged), now)
+        due = _make_due(connection, lane.scope.lane, differing | respelt, now)
+    return SweepPage(registered=registered, differing=due, rejected=rejected)
+
+
+def _differing(lane: SweptLane, operator: str, last: object, upper: object, now: datetime) -> Any:
+    """Select the rows of a page that are not in the ledger, in another spelling there, or differ from it."""
+    status = evse_status.c
+    in_page = [*_after(operator, last), ~beyond(status.evse_id, upper)]
+    rows = effective_rows(lane.mapping, now, *in_page, live(OperatorKey(status.operator_id), lane.scope.operator_keys))
+    row = rows.subquery("page")
+    mine = and_(ledger.c.lane == lane.scope.lane, ledger.c.canonical == row.c.key)
+    judge = or_(ledger.c.canonical.is_(None), Differs(ledger.c.evse_id, row.c.evse_id))
+    refused = or_(ledger.c.refused_status.is_(None), ledger.c.refused_status == row.c.oicp)
+    waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now, refused)
+    late = or_(ledger.c.due_at.is_(None), ledger.c.due_at > row.c.valid_until)
+    differs = and_(
+        ledger.c.evse_id == row.c.evse_id,
+        or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
+        or_(
+            and_(Differs(ledger.c.acknowledged, row.c.oicp), func.coalesce(~waits, literal_column("true"))),
+            ledger.c.held_since.is_not(None),
+            ledger.c.withdrawn_at.is_not(None),
+            and_(row.c.valid_until.is_not(None), late),
+        ),
+    )
+    return (
+        select(row.c.key, judge.label("judge"), differs.label("differs"))
+        .select_from(row.outerjoin(ledger, mine))
+        .where(or_(judge, differs))
+    )
+
+
+def _judge(
+    connection: Connection, scope: LaneScope, canonicals: Sequence[str], now: datetime
+) -> tuple[int, set[str], int]:
+    """Register what is new, name what cannot be pushed; return how many, and which are pushed in another spelling."""
+    found = read_found(connection, canonicals, now)
+    entries = read_entries(connection, scope.lane, canonicals)
+    fresh: list[Entry] = []
+    respelt: set[str] = set()
+    rejected: list[Rejected] = []
+    for seen in observations(connection, scope.lane, scope.operator_keys, canonicals, found, {}):
+        winner, faults = judge_rows(seen.rows, scope.operator_keys)
+        rejected += faults
+        entry = entries.get(seen.canonical)
+        if winner is not None and entry is None:
+            fresh.append(Entry(seen.canonical, winner.evse_id, pending_since=now, due_at=now))
+        elif entry is not None and (winner is None or winner.evse_id != entry.evse_id):
+            respelt.add(seen.canonical)
+    write_entries(connection, scope.lane, fresh)
+    write_rejections(connection, scope.lane, canonicals, rejected, now)
+    return len(fresh), respelt, len(rejected)
+
+
+def _make_due(connection: Connection, lane: str, canonicals: Collection[str], now: datetime) -> int:
+    """Let EVSEs be looked at now; what differs is pending from now on, unless it was before."""
+    if not canonicals:
+        return 0
+    instant = literal(now, UtcTimestamp())
+    changed = connection.execute(
+        update(ledger)
+        .where(ledger.c.lane == lane, among(ledger.c.canonical, canonicals))
+        .values(due_at=Earlier(ledger.c.due_at, instant))
+    )
+    return changed.rowcount
+
+
+def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: datetime | None) -> SweepPage | None:
+    """Make due the ledger rows of a page whose EVSE is gone, and those asserted too long ago; None: no page is left."""
+    mine = ledger.c.lane == lane.scope.lane
+    keys = select(ledger.c.canonical).where(mine, ledger.c.canonical > after).order_by(ledger.c.canonical).limit(page)
+    with lane.reading() as connection:
+        now = lane.store.now(connection)
+        upper = connection.execute(select(func.max(keys.subquery().c.canonical))).scalar_one()
+        if upper is None:
+            return None
+        waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now)
+        gone = and_(
+            ledger.c.withdrawn_at.is_(None),
+            ledger.c.held_since.is_(None),
+            ~has_live_row(ledger.c.canonical, lane.scope.operator_keys),
+        )
+        vanished = select(ledger.c.canonical).where(
+            mine,
+            ledger.c.canonical > after,
+            ledger.c.canonical <= upper,
+            or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
+            func.coalesce(~waits, literal_column("true")),
+            gone if asserted_before is None else or_(gone, _asserted_before(asserted_before)),
+        )
+        canonicals = set(connection.execute(vanished).scalars())
+    due = 0
+    if canonicals:
+        with lane.writing() as connection:
+            lock_position(connection, lane.scope.lane)
+            due = _make_due(connection, lane.scope.lane, canonicals, now)
+    return SweepPage(differing=due, last_key=upper)
+
+
+def _asserted_before(instant: datetime) -> ColumnElement[bool]:
+    return or_(ledger.c.asserted_at.is_(None), ~(ledger.c.asserted_at >= instant))
+
+
+def _clean_up(connection: Connection, scope: LaneScope, now: datetime) -> None:
+    """Drop rejections whose row is gone, moved or Removed, and old hints that no lane takes."""
+    lock_position(connection, scope.lane)
+    operators = OperatorKey(evse_status.c.operator_id)
+    stands = exists(
+        select(literal_column("1")).where(
+            evse_status.c.evse_id == rejection.c.evse_id, live(operators, scope.operator_keys)
+        )
+    )
+    unreadable = rejection.c.evse_id.like(_REPLACED)
+    connection.execute(delete(rejection).where(rejection.c.lane == scope.lane, ~stands, ~unreadable))
+    prune_hints(connection, scope.operator_keys, now)
+
+
+def _forget_unreadable(connection: Connection, scope: LaneScope) -> None:
+    """Drop rejections of rows that are no proper text, which cannot be matched again; this sweep names them anew."""
+    lock_position(connection, scope.lane)
+    unreadable = rejection.c.evse_id.like(_REPLACED)
+    connection.execute(delete(rejection).where(rejection.c.lane == scope.lane, unreadable))
