@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from oicp_adapter.daemon.daemon import Daemon
@@ -18,12 +19,14 @@ from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
 from oicp_adapter.domain.errors import ConfigurationError
+from oicp_adapter.logs import RepeatFilter
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime
 from oicp_adapter.settings import OperatorSettings, PushMode, Settings
 from oicp_adapter.store.engine import Store, open_store
 from oicp_adapter.store.full_load import full_load_records
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
 
 
 def configured_store(settings: Settings) -> Store:
@@ -36,9 +39,12 @@ def lane_scopes(settings: Settings) -> Sequence[LaneScope]:
     return [LaneScope(lane=each.canonical, operator_keys=each.operator_keys) for each in settings.operators]
 
 
-def build_daemon(settings: Settings) -> Daemon:
+def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
     """
     Put the daemon together: one worker, one client and one store connection a lane.
+
+    Args:
+        repeats: The log's filter of repeated failures, whose counts are told from time to time.
 
     Raises:
         ConfigurationError: No operator is configured, or the monitoring address cannot be had.
@@ -72,6 +78,7 @@ def build_daemon(settings: Settings) -> Daemon:
         port=settings.monitoring.port,
         request_timeout=settings.hub.request_timeout,
         clock=boottime,
+        housekeeping=partial(_tell_repeats, repeats),
         closing=close,
     )
 
@@ -122,6 +129,13 @@ def _lane(
         metrics=metrics,
         clock=boottime,
     )
+
+
+def _tell_repeats(repeats: RepeatFilter) -> None:
+    """Log how often each failure came again."""
+    log = structlog.get_logger()
+    for summary in repeats.summaries():
+        log.info("log.repeated", **summary)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

@@ -27,7 +27,7 @@ class BackgroundServer:
             ConfigurationError: The address is taken or not ours.
         """
         try:
-            self._socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+            self._socket = _listen(host, port)
         except OSError as error:
             raise ConfigurationError(
                 f"the {what} cannot listen on {host}:{port}: {error.strerror or error}",
@@ -54,3 +54,17 @@ class BackgroundServer:
         if self._thread.is_alive():
             self._thread.join(_STOP_WITHIN)
         self._socket.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio switches delayed sending off only for sockets that name it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener

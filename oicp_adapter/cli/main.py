@@ -18,8 +18,13 @@ from oicp_adapter import __version__
 from oicp_adapter.cli import Invocation
 from oicp_adapter.cli.certs import certs
 from oicp_adapter.cli.check import check
+from oicp_adapter.cli.db import db
 from oicp_adapter.cli.hub import hub
+from oicp_adapter.cli.lanes import full_load, quarantine, withdrawals
 from oicp_adapter.cli.output import note
+from oicp_adapter.cli.run import run
+from oicp_adapter.cli.status import explain, plan, status
+from oicp_adapter.cli.temporary import temporary
 from oicp_adapter.domain.errors import AdapterError, foreign_text
 
 INTERNAL_ERROR: Final = 70
@@ -55,9 +60,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps the EVSE statuses at Hubject equal to an operator's own, temporary statuses included.",
 )
-app.add_typer(certs, name="certs")
-app.command()(check)
+app.command()(run)
 app.command()(hub)
+app.command()(check)
+app.command()(status)
+app.command()(explain)
+app.command()(plan)
+app.command("full-load")(full_load)
+app.add_typer(temporary, name="temporary")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(withdrawals, name="withdrawals")
+app.add_typer(db, name="db")
+app.add_typer(certs, name="certs")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature is Typer's

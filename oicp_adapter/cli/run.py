@@ -22,13 +22,13 @@ def run(
     """Run the daemon until it is told to stop (SIGTERM, SIGINT); a second signal cuts what is under way."""
     overrides = {} if monitoring_port is None else {"monitoring.port": monitoring_port}
     settings = invocation(context).settings(overrides)
-    configure_logging(settings.log)
-    findings = [found for found in run_checks(settings, online=False) if found.level is not Level.OK]
+    repeats = configure_logging(settings.log)
+    findings = [found for found in run_checks(settings, online=False, fleet=False) if found.level is not Level.OK]
     for found in findings:
         note(f"{found.level}: {found.subject}: {found.what}: {found.cure}")
     if any(found.level is Level.ERROR for found in findings):
         raise typer.Exit(exit_code(findings))
-    daemon = build_daemon(settings)
+    daemon = build_daemon(settings, repeats=repeats)
     if announce:
         print_json({"monitoring": daemon.url, "pid": os.getpid()})
     daemon.run()

@@ -41,6 +41,7 @@ class Daemon:
         port: int,
         request_timeout: timedelta,
         clock: Callable[[], float],
+        housekeeping: Callable[[], None],
         closing: Callable[[], None],
     ) -> None:
         """
@@ -49,6 +50,7 @@ class Daemon:
         Args:
             lanes: Not started.
             clock: The one by which the lanes note their turns.
+            housekeeping: Called about once a second; must be quick.
             closing: Called at the very end, to give back what the lanes share.
 
         Raises:
@@ -58,6 +60,7 @@ class Daemon:
         self._survey = survey
         self._request_timeout = request_timeout
         self._clock = clock
+        self._housekeeping = housekeeping
         self._closing = closing
         self._started_at = clock()
         self._stop = threading.Event()
@@ -80,6 +83,7 @@ class Daemon:
         for lane in self._lanes:
             lane.start()
         while not self._stop.wait(1.0):
+            self._housekeeping()
             dead = [lane.operator_id for lane in self._lanes if not lane.alive]
             if dead:
                 self._log.critical("daemon.lane_died", lanes=dead)

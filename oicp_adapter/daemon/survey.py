@@ -16,8 +16,8 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.lanes import LaneScope
 from oicp_adapter.store.overview import LaneCounts, lane_counts
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejection
 
 LEAST_PAUSE: Final = 5.0
@@ -63,7 +63,11 @@ class Survey:
             pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))
 
     def _show(self, operator: str, counts: LaneCounts) -> None:
-        metrics = self._metrics
+        metrics, position = self._metrics, counts.position
+        if position.last_success_at is not None:
+            metrics.last_success.labels(operator).set(position.last_success_at.timestamp())
+        if position.full_load_at is not None:
+            metrics.last_full_load.labels(operator).set(position.full_load_at.timestamp())
         for status in OicpStatus:
             metrics.evses.labels(operator, status).set(counts.acknowledged.get(status, 0))
         for reason in Rejection:
@@ -71,7 +75,7 @@ class Survey:
         metrics.pending_evses.labels(operator).set(counts.pending)
         oldest = counts.oldest_pending
         metrics.oldest_pending.labels(operator).set(oldest.timestamp() if oldest is not None else 0)
-        metrics.quarantined.labels(operator).set(counts.quarantined)
+        metrics.quarantined.labels(operator).set(counts.quarantined + sum(counts.rejected.values()))
         metrics.held_withdrawals.labels(operator).set(counts.held)
         for (kind, state), number in counts.windows.items():
             metrics.windows.labels(operator, kind, state).set(number)

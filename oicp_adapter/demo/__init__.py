@@ -1,1 +1,1 @@
-"""Everything on one machine: a simulated hub, a simulated fleet, the daemon between them, and the proof that they agree."""
+"""Everything on one machine: a simulated hub and fleet, the daemon between them, and the proof that they agree."""

@@ -89,7 +89,7 @@ _LASTS: Final[Mapping[Status, float]] = {
 }  # fmt: skip
 """How long a status lasts on average, in proportion to the others."""
 
-_MEAN: Final = 11.0
+_MEAN: Final = 11.5
 """The mean of these over the statuses that a charger passes through, as often as it does."""
 
 _KINDS: Final = tuple(TemporaryStatus)

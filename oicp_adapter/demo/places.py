@@ -1,4 +1,4 @@
-"""Makes up the fleet of the demo: two hub accounts, one with a sub operator, one that writes its identifiers in DIN form."""
+"""Makes up the fleet of the demo: two hub accounts, one of them with a sub operator, the other with DIN identifiers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

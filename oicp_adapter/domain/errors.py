@@ -50,8 +50,10 @@ class AdapterError(Exception):
 def foreign_text(text: object, limit: int = FOREIGN_TEXT_LIMIT) -> str:
     """Return somebody else's text made safe to show: cut, on one line, control characters escaped."""
     shown = str(text)
-    cut = shown[:limit].encode("unicode_escape").decode("ascii") if not shown[:limit].isprintable() else shown[:limit]
-    return cut if len(shown) <= limit else f"{cut}… ({len(shown)} characters)"
+    cut = shown[:limit]
+    if not cut.isprintable():
+        cut = cut.encode("unicode_escape").decode("ascii")
+    return cut if len(shown) <= limit and len(cut) <= limit else f"{cut[:limit]}… ({len(shown)} characters)"
 
 
 class ConfigurationError(AdapterError):

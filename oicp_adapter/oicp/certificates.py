@@ -95,7 +95,7 @@ def load_client_context(
         CertificateError: A file is missing, unreadable or no PEM, the key is encrypted, or the two do not match.
     """
     _read_pem(certificate, "CERTIFICATE", "certificate")
-    _read_pem(private_key, "PRIVATE KEY", "private key")
+    encrypted = b"ENCRYPTED" in _read_pem(private_key, "PRIVATE KEY", "private key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = True
@@ -108,7 +108,7 @@ def load_client_context(
             f"private key {private_key} is encrypted", cure="name its password's file in private_key_password_file"
         ) from exc
     except (OSError, ValueError) as exc:
-        raise _pair_error(exc, certificate, private_key, encrypted=password is not None) from exc
+        raise _pair_error(exc, certificate, private_key, encrypted=encrypted) from exc
     _trust(context, ca_file)
     return context
 
@@ -278,9 +278,10 @@ def _pair_error(exc: Exception, certificate: Path, private_key: Path, *, encrypt
             f"private key {private_key} does not belong to certificate {certificate}",
             cure="put the key that the certificate was requested with beside it",
         )
-    if encrypted and ("DECRYPT" in reason or "PASSWORD" in reason or isinstance(exc, ValueError)):
+    if encrypted:
         return CertificateError(
-            f"private key {private_key} does not open with the given password", cure="correct private_key_password_file"
+            f"private key {private_key} does not open with the given password",
+            cure="correct the password in the file that private_key_password_file names",
         )
     return CertificateError(
         f"certificate {certificate} and private key {private_key} do not load ({foreign_text(exc)})",

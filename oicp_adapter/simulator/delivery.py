@@ -131,4 +131,4 @@ def _headers(answer: HubAnswer, length: int) -> list[tuple[bytes, bytes]]:
 
 def _rendered(answer: HubAnswer) -> bytes:
     lines = b"".join(b"%s: %s\r\n" % header for header in _headers(answer, len(answer.body)))
-    return b"HTTP/1.1 %d Simulated\r\n%s\r\n%s" % (answer.http_status, lines, answer.body)
+    return b"HTTP/1.1 %d Simulated\r\n%sConnection: close\r\n\r\n%s" % (answer.http_status, lines, answer.body)

@@ -333,7 +333,7 @@ class Hub:
     def _belong(self, push: Push) -> bool:
         own = operator_key(push.operator_id)
         allowed = {own} if self._served is None else self._served.get(own, {own})
-        return {operator_in(record) for record in push.records} <= allowed
+        return all(operator_in(record) in allowed for record in push.records)
 
     def _of(self, operator: str) -> dict[str, Held]:
         key = operator_key(operator)
@@ -343,9 +343,12 @@ class Hub:
     def _store(self, held: dict[str, Held], records: Iterable[PushRecord], now: datetime) -> None:
         for key, evse_id, status in records:
             before = held.get(key)
-            changed = before is None or before.status != status
-            held[key] = Held(evse_id, status, now if before is None or changed else before.changed_at)
-            if changed and self.options.history:
+            if before is not None and before.status == status:
+                if before.evse_id != evse_id:
+                    held[key] = before._replace(evse_id=evse_id)
+                continue
+            held[key] = Held(evse_id, status, now)
+            if self.options.history:
                 self._note(key, Change(status, now))
 
     def _remove(self, held: dict[str, Held], keys: Iterable[str], now: datetime) -> None:

@@ -4,17 +4,13 @@ Speaks HTTP over mutual TLS, and tells the application what ASGI hides: the tran
 1. The OperatorIDs of a certificate are its common names exactly as spelled; there may be several.
 """
 
-import ssl
 from asyncio import Transport
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from oicp_adapter.domain.errors import CertificateError
 
 CONNECTION: Final = "oicp.connection"
 """Key of the scope's extension that holds the connection."""
@@ -52,32 +48,6 @@ class HubProtocol(HttpToolsProtocol):
         super().on_message_begin()
         connection = Connection(self.transport, self._certificate_operators, datetime.now(UTC))
         self.scope["extensions"] = {CONNECTION: connection}  # type: ignore[dict-item]  # ASGI wants plain dicts; ours is private
-
-
-def server_context(*, certificate: Path, private_key: Path, client_ca: Path) -> ssl.SSLContext:
-    """
-    Return a context that demands a client certificate of *client_ca*, TLS 1.2 or newer.
-
-    Raises:
-        CertificateError: A file is missing, is no PEM, or the key belongs to another certificate.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(certificate, private_key, password=_no_password)
-        context.load_verify_locations(client_ca)
-    except (OSError, ssl.SSLError, ValueError) as exc:
-        raise CertificateError(
-            f"the simulator's certificate {certificate}, its key {private_key} or {client_ca} does not load ({exc})",
-            cure="remove the folder and let `oicp-adapter hub` make a new one",
-        ) from exc
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the key is encrypted")
 
 
 def _common_names(subject: Iterable[Any]) -> Iterable[str]:

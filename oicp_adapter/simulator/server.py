@@ -23,7 +23,8 @@ from oicp_adapter.simulator.admin import admin_app
 from oicp_adapter.simulator.exchange import BASE, HubApp
 from oicp_adapter.simulator.fault_book import FaultBook
 from oicp_adapter.simulator.hub import Hub, HubOptions
-from oicp_adapter.simulator.protocol import HubProtocol, server_context
+from oicp_adapter.simulator.protocol import HubProtocol
+from oicp_adapter.simulator.tls import HubTls, server_context
 
 KEEP_ALIVE: Final = 75
 """Seconds that the hub keeps an idle connection open, as its front proxy would by default."""
@@ -133,34 +134,30 @@ class SimulatorServer:
     async def _serve(self, context: ssl.SSLContext) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         state = ServerState()
+        secured: set[HubTls] = set()
         hub = _config(self._app, HubProtocol)
         admin = _config(admin_app(self._app, self.config.options, self.config.delay), HttpToolsProtocol)
+
+        def hub_connected() -> asyncio.BaseProtocol:
+            return HubTls(_protocol(hub, state), context, secured)
+
         listeners = [
-            await self._listen(hub, state, self._sockets[0], context),
-            await self._listen(admin, state, self._sockets[1], None),
+            await self._loop.create_server(hub_connected, sock=self._sockets[0], backlog=_BACKLOG),
+            await self._loop.create_server(lambda: _protocol(admin, state), sock=self._sockets[1], backlog=_BACKLOG),
         ]
         self._ready.set()
         await self._stop.wait()
         for listener in listeners:
             listener.close()
-        for connection in list(state.connections):
-            connection.transport.abort()
+        for connection in list(secured):
+            connection.cut()
+        for other in list(state.connections):
+            other.transport.abort()
         if state.tasks:
             await asyncio.wait(state.tasks, timeout=_STOP_WITHIN.total_seconds() / 2)
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.sleep(0)  # the aborted transports close their sockets in the loop's next turn
-
-    async def _listen(
-        self, config: Config, state: ServerState, listener: socket.socket, context: ssl.SSLContext | None
-    ) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        protocol = config.http_protocol_class
-
-        def connected() -> asyncio.Protocol:
-            return protocol(config=config, server_state=state, app_state={}, _loop=loop)  # type: ignore[call-arg]  # its base declares no arguments
-
-        return await loop.create_server(connected, sock=listener, ssl=context, backlog=_BACKLOG)
 
     def _wake_when_due(self) -> None:
         due = self.hub.next_due()
@@ -188,6 +185,11 @@ def _listen(host: str, port: int) -> socket.socket:
             f"the simulator cannot listen on {host}:{port} ({exc})", cure="choose another port, or 0 for a free one"
         ) from exc
     return listener
+
+
+def _protocol(config: Config, state: ServerState) -> asyncio.Protocol:
+    protocol = config.http_protocol_class
+    return protocol(config=config, server_state=state, app_state={}, _loop=asyncio.get_running_loop())  # type: ignore[call-arg]  # its base declares no arguments
 
 
 def _config(app: object, protocol: type[asyncio.Protocol]) -> Config:

@@ -82,20 +82,15 @@ def mapped_errors(*, secret: str | None = None) -> Iterator[None]:
 
 def _judge(error: BaseException, secret: str | None) -> StoreError | None:
     shown = foreign_text(_words(error, secret))
-    if isinstance(error, _PG_SCHEMA):
-        return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
     if isinstance(error, _PG_RIGHTS):
         return StoreSchemaError(f"the store refused the login: {shown}", cure="correct user and password in [store]")
-    if isinstance(error, _PG_PASSES):
+    text = str(error).lower() if isinstance(error, sqlite3.Error) else ""
+    if isinstance(error, _PG_SCHEMA) or any(words in text for words in _SQLITE_SCHEMA):
+        return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
+    if isinstance(error, _PG_PASSES) or any(words in text for words in _SQLITE_PASSES):
         return StoreUnavailableError(f"the store did not do it: {shown}", cure=WAIT)
-    if isinstance(error, sqlite3.Error):
-        text = str(error).lower()
-        if any(words in text for words in _SQLITE_SCHEMA):
-            return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
-        if any(words in text for words in _SQLITE_PASSES):
-            return StoreUnavailableError(f"the store did not do it: {shown}", cure=WAIT)
-        if isinstance(error, sqlite3.DatabaseError) and "malformed" in text:
-            return StoreSchemaError(f"the store's file is damaged: {shown}", cure="restore it from a backup")
+    if "malformed" in text:
+        return StoreSchemaError(f"the store's file is damaged: {shown}", cure="restore it from a backup")
     return None
 
 

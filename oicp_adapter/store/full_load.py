@@ -12,14 +12,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, exists, func, insert, literal, literal_column, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.store.effective import effective_rows, live
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import Earlier, EvseKey, Later, OperatorKey
+from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
@@ -27,7 +41,21 @@ from oicp_adapter.sync.model import Intent, Policy, Presence, Record
 PAGE: Final = 5000
 """Records that one read of a stream holds."""
 
-_ONE: Final = literal_column("1")
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_CLEARED: Final = (
+    "doubted_at",
+    "pending_since",
+    "withdrawn_at",
+    "held_since",
+    "approved_at",
+    "approved_by",
+    "first_failed_at",
+    "retry_at",
+    "refusal",
+    "refusal_detail",
+    "refused_status",
+    "batch_cap",
+)
 _COLUMNS: Final = ("lane", "canonical", "evse_id", "status", "valid_until")
 
 
@@ -77,62 +105,34 @@ def prepare(
 
 def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> int:
     """Let the ledger say what the full load carried, and that the rest is gone; return how many records it carried."""
+    started = literal(intent.started_at, UtcTimestamp())
     reassert = literal(intent.started_at + policy.reassert_every, UtcTimestamp())
-    sent = select(
-        full_load.c.lane,
-        full_load.c.canonical,
-        full_load.c.evse_id,
-        full_load.c.status,
-        literal(now, UtcTimestamp()),
-        literal(intent.started_at, UtcTimestamp()),
-        literal(Presence.PRESENT.value),
-        literal(0),
-        literal(False),  # noqa: FBT003 - a value, not a switch
-        literal(0),
-        literal(intent.attempt),
-        Earlier(full_load.c.valid_until, reassert),
-    ).where(full_load.c.lane == lane)
-    names = [
-        "lane",
-        "canonical",
-        "evse_id",
-        "acknowledged",
-        "acknowledged_at",
-        "asserted_at",
-        "presence",
-        "failures",
-        "flipped",
-        "refused_singly",
-        "attempt",
-        "due_at",
-    ]
-    upsert = postgresql.insert(ledger) if connection.dialect.name == "postgresql" else sqlite.insert(ledger)
-    upsert = upsert.from_select(names, sent)
-    debt = _debt_after(intent.started_at)
-    replaced: dict[str, Any] = {name: upsert.excluded[name] for name in names[2:]}
-    cleared = [
-        "doubted_at",
-        "pending_since",
-        "withdrawn_at",
-        "held_since",
-        "approved_at",
-        "approved_by",
-        "first_failed_at",
-        "retry_at",
-        "refusal",
-        "refusal_detail",
-        "refused_status",
-        "batch_cap",
-    ]
-    replaced |= dict.fromkeys(cleared, null())
-    replaced |= {"debt_at": debt, "due_at": Earlier(upsert.excluded.due_at, debt)}
-    done = upsert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
-    carried = connection.execute(done).rowcount
+    carried = {
+        "lane": full_load.c.lane,
+        "canonical": full_load.c.canonical,
+        "evse_id": full_load.c.evse_id,
+        "acknowledged": full_load.c.status,
+        "acknowledged_at": literal(now, UtcTimestamp()),
+        "asserted_at": started,
+        "presence": literal(Presence.PRESENT.value),
+        "failures": literal(0),
+        "flipped": false(),
+        "refused_singly": literal(0),
+        "attempt": literal(intent.attempt),
+        "due_at": Earlier(full_load.c.valid_until, reassert),
+    }
+    rows = select(*carried.values()).where(full_load.c.lane == lane)
+    insert = insert_into(connection.dialect, ledger).from_select(list(carried), rows)
+    debt = func.nullif(Later(ledger.c.debt_at, started), started)
+    replaced: dict[str, Any] = dict.fromkeys(_CLEARED, null())
+    replaced |= {name: insert.excluded[name] for name in carried if name not in ("lane", "canonical")}
+    replaced |= {"debt_at": debt, "due_at": Earlier(insert.excluded.due_at, debt)}
+    done = insert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
+    records = connection.execute(done.execution_options(preserve_rowcount=True)).rowcount
+    withdrawn = and_(ledger.c.presence != Presence.ABSENT.value, ledger.c.attempt > 0, ~_is_carried(lane))
     connection.execute(
         update(ledger)
-        .where(
-            ledger.c.lane == lane, ledger.c.presence != Presence.ABSENT.value, ledger.c.attempt > 0, ~_is_carried(lane)
-        )
+        .where(ledger.c.lane == lane, withdrawn)
         .values(
             acknowledged=None,
             acknowledged_at=now,
@@ -145,7 +145,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
             due_at=now,
         )
     )
-    return carried
+    return records
 
 
 def drop(connection: Connection, lane: str) -> None:
@@ -208,9 +208,3 @@ def _add_other_spellings(
 def _is_carried(lane: str) -> Any:
     carried = and_(full_load.c.lane == lane, full_load.c.canonical == ledger.c.canonical)
     return exists(select(_ONE).where(carried))
-
-
-def _debt_after(started_at: datetime) -> Any:
-    return func.nullif(
-        Later(ledger.c.debt_at, literal(started_at, UtcTimestamp())), literal(started_at, UtcTimestamp())
-    )

@@ -4,8 +4,8 @@ Takes the hints of a lane: reads them, sends on those that belong to others, del
 1. Hints are read before the statuses they speak of. Each statement sees what is committed when it starts, so a change
    whose hint was read is seen by the later statement, and a change whose hint was not read keeps its hint.
 2. They are deleted by the ids that were read, never by EVSE: a hint that came in between must survive.
-3. A hint names the operator that the writer saw. Of two writers who did not see each other's work one may have named the
-   wrong one, or none: whoever reads such a hint sends it on to the operators that have the EVSE.
+3. A hint names the operator that the writer saw. Of two writers who did not see each other's work one may have named
+   the wrong one, or none: whoever reads such a hint sends it on to the operators that have the EVSE.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, not_, or_, select, union_all
+from sqlalchemy import Connection, Select, delete, insert, not_, select, union_all
 
 from oicp_adapter.store.expressions import among, among_ids
 from oicp_adapter.store.schema import hint, lane_row, ledger
@@ -112,10 +112,6 @@ def prune_hints(connection: Connection, scope: Collection[str], now: datetime) -
     return len(ids)
 
 
-def count_hinted(connection: Connection, operator_keys: Collection[str]) -> tuple[int, datetime | None]:
-    """Return how many EVSEs have a hint for these operators or for none, and when the oldest was left."""
-    mine = or_(among(hint.c.operator_key, operator_keys), hint.c.operator_key.is_(None))
-    row = connection.execute(
-        select(func.count(hint.c.evse_key.distinct()), func.min(hint.c.created_at)).where(mine)
-    ).one()
-    return row[0], row[1]
+def hinted_keys(operator_keys: Collection[str]) -> Select[tuple[str]]:
+    """Return the statement that selects the keys of all EVSEs hinted at for these operators; with repetitions."""
+    return select(hint.c.evse_key).where(among(hint.c.operator_key, operator_keys))

@@ -7,11 +7,11 @@ Gives the worker of a lane its store: one connection, looks that cost next to no
 3. A connection that failed once is dropped; the next call makes a new one.
 """
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
@@ -27,6 +27,8 @@ from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
+
+__all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
 
 HINTS_PER_EVSE: Final = 4
 """Hints read for each EVSE that is wanted, since a charger that flickers leaves several."""
@@ -109,7 +111,7 @@ class LaneTransaction:
         found = observing.read_found(self._connection, canonicals, self.now)
         self._read = [item.id for item in taken]
         self._strays = observing.strays(taken, found, keys) | self._ledgers_of(taken)
-        seen = observing.observations(self._connection, lane, keys, canonicals, found, changed)
+        seen = observing.observations(self._connection, self._scope, canonicals, found, changed)
         ours = {item.evse_key for item in taken if item.operator_key is not None}
         return [item for item in seen if item.rows or item.entry or item.canonical in ours]
 
@@ -126,7 +128,7 @@ class LaneTransaction:
         """Read these EVSEs, whether anything hints at them or not; no hint is read."""
         wanted = sorted(canonicals)
         found = observing.read_found(self._connection, wanted, self.now)
-        return observing.observations(self._connection, self._scope.lane, self._scope.operator_keys, wanted, found, {})
+        return observing.observations(self._connection, self._scope, wanted, found, {})
 
     def consume_hints(self) -> None:
         """Delete exactly the hints that the last `observe` read; those that belong to others are sent on to them."""
@@ -272,7 +274,7 @@ class LaneStore:
             raise StoreUnavailableError("the store's file was replaced by another", cure=WAIT)
         (version,) = driver.execute("PRAGMA data_version").fetchone()
         if version == self._version and (self._due_at is None or self._due_at > now):
-            return Look(False, self._due_at, now)
+            return Look(hinted=False, due_at=self._due_at, now=now)
         keys = sorted(self.scope.operator_keys)
         statement = _LOOK_SQLITE.format(marks=", ".join("?" * len(keys)))
         hinted, due = driver.execute(statement, (*keys, self.scope.lane)).fetchone()
@@ -307,7 +309,7 @@ class LaneStore:
         if self.store.path is None:
             return None
         try:
-            state = os.stat(self.store.path)
+            state = Path(self.store.path).stat()
         except FileNotFoundError:
             return None
         return state.st_dev, state.st_ino

@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Insert, Row, Table, and_, case, delete, not_, or_, select
+from sqlalchemy import Connection, Dialect, Executable, Row, Table, and_, case, delete, not_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
@@ -99,15 +99,15 @@ def write_rejections(
         connection.execute(_upsert_rejection(connection.dialect), rows)
 
 
-def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Insert:
+def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Executable:
     """Return the statement that inserts a row, or replaces all that is not key."""
-    insert = _insert(dialect, table)
+    insert = insert_into(dialect, table)
     replaced = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
     return insert.on_conflict_do_update(index_elements=list(keys), set_=replaced)
 
 
-def _upsert_rejection(dialect: Dialect) -> Insert:
-    insert = _insert(dialect, rejection)
+def _upsert_rejection(dialect: Dialect) -> Executable:
+    insert = insert_into(dialect, rejection)
     new = insert.excluded
     changed = [
         Differs(rejection.c[name], new[name]) for name in ("lane", "canonical", "operator_id", "reason", "detail")
@@ -119,5 +119,6 @@ def _upsert_rejection(dialect: Dialect) -> Insert:
     return insert.on_conflict_do_update(index_elements=["evse_id"], set_=replaced, where=or_(*changed))
 
 
-def _insert(dialect: Dialect, table: Table) -> Any:
+def insert_into(dialect: Dialect, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an insert that knows ON CONFLICT, in the store's own dialect."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

@@ -19,6 +19,7 @@ from oicp_adapter.store.expressions import EvseKey, WindowLimit, WindowStart, am
 from oicp_adapter.store.hints import HintRow
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.schema import evse_status, ledger, temporary_status
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.model import Observation, StatusRow
 
@@ -98,20 +99,23 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
 
 def observations(
     connection: Connection,
-    lane: str,
-    operator_keys: Collection[str],
+    scope: LaneScope,
     canonicals: Sequence[str],
     found: Mapping[str, Found],
     changed: Mapping[str, datetime],
 ) -> Sequence[Observation]:
     """Put together what was found of each EVSE, its rows of other lanes left out, with its ledger row."""
-    entries = read_entries(connection, lane, canonicals)
+    entries = read_entries(connection, scope.lane, canonicals)
     nothing = Found()
     return [
         Observation(
             canonical=CanonicalEvseId(canonical),
             rows=sorted(
-                (row for row in found.get(canonical, nothing).rows if operator_key(row.operator_id) in operator_keys),
+                (
+                    row
+                    for row in found.get(canonical, nothing).rows
+                    if operator_key(row.operator_id) in scope.operator_keys
+                ),
                 key=lambda row: row.evse_id,
             ),
             windows=found.get(canonical, nothing).windows,

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, literal, select, type_coerce, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.ledger import upsert
+from oicp_adapter.store.ledger import insert_into, upsert
 from oicp_adapter.store.schema import intent_row, lane_row
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.model import Action, Intent, Position, Record
@@ -36,9 +35,8 @@ def lock_position(connection: Connection, lane: str) -> Position:
     statement = select(*_POSITION_COLUMNS).where(lane_row.c.lane == lane).with_for_update()
     row = connection.execute(statement).first()
     if row is None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        fresh = insert(lane_row).values(lane=lane, **asdict(Position())).on_conflict_do_nothing()
-        connection.execute(fresh)
+        fresh = insert_into(connection.dialect, lane_row).values(lane=lane, **asdict(Position()))
+        connection.execute(fresh.on_conflict_do_nothing())
         row = connection.execute(statement).one()
     return Position(*row)
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -147,12 +148,13 @@ def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> Swe
         rows = connection.execute(_differing(lane, operator, last, upper, now)).all()
     unjudged = {row.key for row in rows if row.judge}
     differing = {row.key for row in rows if row.differs}
+    pending = {row.key for row in rows if row.pending}
     if not unjudged and not differing:
         return SweepPage()
     with lane.writing() as connection:
         lock_position(connection, lane.scope.lane)
         registered, respelt, rejected = _judge(connection, lane.scope, sorted(unjudged), now)
-        due = _make_due(connection, lane.scope.lane, differing | respelt, now)
+        due = _make_due(connection, lane.scope.lane, differing | respelt, now, pending=pending | respelt)
     return SweepPage(registered=registered, differing=due, rejected=rejected)
 
 
@@ -167,18 +169,19 @@ def _differing(lane: SweptLane, operator: str, last: object, upper: object, now:
     refused = or_(ledger.c.refused_status.is_(None), ledger.c.refused_status == row.c.oicp)
     waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now, refused)
     late = or_(ledger.c.due_at.is_(None), ledger.c.due_at > row.c.valid_until)
+    pending = and_(Differs(ledger.c.acknowledged, row.c.oicp), ~waits)
     differs = and_(
         ledger.c.evse_id == row.c.evse_id,
         or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
         or_(
-            and_(Differs(ledger.c.acknowledged, row.c.oicp), func.coalesce(~waits, literal_column("true"))),
+            pending,
             ledger.c.held_since.is_not(None),
             ledger.c.withdrawn_at.is_not(None),
             and_(row.c.valid_until.is_not(None), late),
         ),
     )
     return (
-        select(row.c.key, judge.label("judge"), differs.label("differs"))
+        select(row.c.key, judge.label("judge"), differs.label("differs"), and_(differs, pending).label("pending"))
         .select_from(row.outerjoin(ledger, mine))
         .where(or_(judge, differs))
     )
@@ -193,7 +196,7 @@ def _judge(
     fresh: list[Entry] = []
     respelt: set[str] = set()
     rejected: list[Rejected] = []
-    for seen in observations(connection, scope.lane, scope.operator_keys, canonicals, found, {}):
+    for seen in observations(connection, scope, canonicals, found, {}):
         winner, faults = judge_rows(seen.rows, scope.operator_keys)
         rejected += faults
         entry = entries.get(seen.canonical)
@@ -206,15 +209,26 @@ def _judge(
     return len(fresh), respelt, len(rejected)
 
 
-def _make_due(connection: Connection, lane: str, canonicals: Collection[str], now: datetime) -> int:
-    """Let EVSEs be looked at now; what differs is pending from now on, unless it was before."""
+def _make_due(
+    connection: Connection, lane: str, canonicals: Collection[str], now: datetime, *, pending: Collection[str]
+) -> int:
+    """
+    Let EVSEs be looked at now.
+
+    Args:
+        pending: Those of them that are known to differ; they are pending from now on, unless they were before.
+    """
     if not canonicals:
         return 0
     instant = literal(now, UtcTimestamp())
+    since = case(
+        (among(ledger.c.canonical, pending), func.coalesce(ledger.c.pending_since, instant)),
+        else_=ledger.c.pending_since,
+    )
     changed = connection.execute(
         update(ledger)
         .where(ledger.c.lane == lane, among(ledger.c.canonical, canonicals))
-        .values(due_at=Earlier(ledger.c.due_at, instant))
+        .values(due_at=Earlier(ledger.c.due_at, instant), pending_since=since)
     )
     return changed.rowcount
 
@@ -239,7 +253,7 @@ def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: dat
             ledger.c.canonical > after,
             ledger.c.canonical <= upper,
             or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
-            func.coalesce(~waits, literal_column("true")),
+            ~waits,
             gone if asserted_before is None else or_(gone, _asserted_before(asserted_before)),
         )
         canonicals = set(connection.execute(vanished).scalars())
@@ -247,7 +261,7 @@ def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: dat
     if canonicals:
         with lane.writing() as connection:
             lock_position(connection, lane.scope.lane)
-            due = _make_due(connection, lane.scope.lane, canonicals, now)
+            due = _make_due(connection, lane.scope.lane, canonicals, now, pending=canonicals)
     return SweepPage(differing=due, last_key=upper)
 
 

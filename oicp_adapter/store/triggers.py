@@ -9,7 +9,7 @@ Holds the triggers that leave a hint in the writer's own transaction: "look at t
 4. `INSERT OR REPLACE` fires no delete trigger in SQLite, so the row about to be replaced is looked at before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from oicp_adapter.store.expressions import KEY_SQL
@@ -42,7 +42,7 @@ BEGIN
 END
 $hint$
 """
-"""An update hints every (EVSE, operator) that is on one side only: changed status, changed operator, changed spelling."""
+"""An update hints every (EVSE, operator) that is on one side only: another status, operator or spelling."""
 
 _PG_WINDOW: Final = """
 CREATE OR REPLACE FUNCTION {schema}.oicp_hint_window() RETURNS trigger
@@ -134,6 +134,13 @@ def trigger_statements(dialect: str, schema: str) -> Iterator[str]:
         schema: Of the tables, quoted where it must be; without meaning for SQLite.
     """
     return _postgresql(schema) if dialect == "postgresql" else _sqlite()
+
+
+def trigger_names(dialect: str) -> Sequence[str]:
+    """Return the names of all triggers."""
+    if dialect == "postgresql":
+        return [f"oicp_hint_{subject}_{event.lower()}" for subject in ("status", "window") for event in _PG_SIDES]
+    return [statement.split()[2] for statement in (*_SQLITE_STATUS, *_SQLITE_WINDOW)]
 
 
 def _postgresql(schema: str) -> Iterator[str]:

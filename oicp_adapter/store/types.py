@@ -65,7 +65,7 @@ class UtcTimestamp(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return timestamp_text(utc) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its interface
         """Return an aware datetime in UTC, None for NULL and for what is no instant."""
         if isinstance(value, str):
             value = _parse(value)
@@ -80,7 +80,7 @@ class ForeignText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - its interface
         """Return text, whatever the column holds."""
         if value is None or isinstance(value, str):
             return value

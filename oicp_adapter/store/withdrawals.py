@@ -8,7 +8,19 @@ the sweep opens the rows of EVSEs that vanished without a hint.
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, union
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union,
+)
 
 from oicp_adapter.store.effective import live
 from oicp_adapter.store.expressions import EvseKey, OperatorKey, among
@@ -19,9 +31,10 @@ from oicp_adapter.sync.model import Presence
 GUARD_SPAN: Final = timedelta(hours=24)
 """How long a withdrawal counts."""
 
-UNSETTLED: Final = literal_column(
+UNSETTLED: Final[ColumnElement[bool]] = literal_column(
     "(doubted_at IS NOT NULL OR debt_at IS NOT NULL OR held_since IS NOT NULL OR retry_at IS NOT NULL"
-    " OR refusal IS NOT NULL)"
+    " OR refusal IS NOT NULL)",
+    Boolean(),
 )
 """The condition of the index `oicp_ledger_unsettled`, word for word."""
 
@@ -49,14 +62,14 @@ def may_be_at_the_hub() -> ColumnElement[bool]:
 
 def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> bool:
     """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal."""
-    unsettled = select(literal_column("1")).select_from(ledger).where(ledger.c.lane == lane, UNSETTLED).limit(1)
+    unsettled = select(literal(1)).select_from(ledger).where(ledger.c.lane == lane, UNSETTLED).limit(1)
     return connection.execute(unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
 
 
 def has_live_row(canonical: ColumnElement[str], scope: frozenset[str]) -> ColumnElement[bool]:
     """Return the condition that an EVSE has a row of these operators that does not withdraw it."""
     return exists(
-        select(literal_column("1")).where(
+        select(literal(1)).where(
             EvseKey(evse_status.c.evse_id) == canonical, live(OperatorKey(evse_status.c.operator_id), scope)
         )
     )

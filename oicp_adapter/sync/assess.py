@@ -166,7 +166,7 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
     entry, now = seen.entry, at.now
     if entry is None:
         return Assessment(None, rejected=rejected)
-    if _never_reached_the_hub(entry):
+    if _never_reached_the_hub(entry, at.doubted_before):
         return Assessment(entry, rejected=rejected, forget=True)
     doubted, owed = at.in_doubt(entry), entry.debt_at is not None and entry.debt_at <= now
     if entry.withdrawn_at is not None and not doubted and not owed:
@@ -176,16 +176,18 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
         return Assessment(replace(entry, pending_since=None, due_at=_earliest(entry.debt_at, end)), rejected=rejected)
     reason = WorkReason.IN_DOUBT if doubted else WorkReason.DEBT if owed else WorkReason.WITHDRAWN
     since = _since(seen, entry, reason, now)
-    if entry.retry_at is not None and entry.retry_at > now:
+    record = Record(entry.canonical, entry.evse_id, entry.acknowledged or OicpStatus.OUT_OF_SERVICE)
+    if _waits(entry, record.status, now):
         return Assessment(replace(entry, pending_since=since, due_at=entry.retry_at), rejected=rejected)
     entry = replace(entry, pending_since=since, due_at=now)
-    record = Record(entry.canonical, entry.evse_id, entry.acknowledged or OicpStatus.OUT_OF_SERVICE)
     return Assessment(entry, Work(record, Action.DELETE, reason, since, urgent=True, entry=entry), rejected)
 
 
-def _never_reached_the_hub(entry: Entry) -> bool:
-    """Tell whether no request ever carried it, so that withdrawing it is nobody's business."""
-    return entry.attempt == 0 and entry.acknowledged is None and entry.withdrawn_at is None
+def _never_reached_the_hub(entry: Entry, doubted_before: datetime | None) -> bool:
+    """Tell whether no request ever carried it, a lost full load included; withdrawing it is then nobody's business."""
+    if entry.attempt or entry.acknowledged is not None or entry.withdrawn_at is not None:
+        return False
+    return doubted_before is None or (entry.pending_since is not None and entry.pending_since >= doubted_before)
 
 
 def _why_assert(entry: Entry, record: Record, at: Circumstances) -> WorkReason | None:

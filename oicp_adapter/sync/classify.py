@@ -88,6 +88,9 @@ _FAULTS: Final[Mapping[TransportFault, tuple[Scope, Reason]]] = MappingProxyType
     }
 )
 _RECORD_INDEX: Final = re.compile(r"evseStatusRecord\[(\d{1,7})\]", re.IGNORECASE)
+_ABOUT_A_RECORD: Final = re.compile(r"evse|record", re.IGNORECASE)
+"""A partner, an offer or a page that is not found says nothing about a record."""
+
 _EXISTS: Final = re.compile(r"already\s+(exist|present|known)|\bdoes\s+exist|\bexists\b", re.IGNORECASE)
 _MISSING: Final = re.compile(
     r"not\s+(exist|found|known|present)|unknown\s+evse|no\s+such|n't\s+exist|does\s+not\s+exist", re.IGNORECASE
@@ -217,8 +220,12 @@ def _named_records(body: Mapping[str, object] | None, records: int) -> Sequence[
 
 
 def _existence(code: str | None, answer: Answer) -> ExistenceHint | None:
+    if code == "603":
+        return ExistenceHint.MISSING
     text = _words(answer)
-    if code == "603" or _MISSING.search(text):
+    if not _ABOUT_A_RECORD.search(text):
+        return None
+    if _MISSING.search(text):
         return ExistenceHint.MISSING
     return ExistenceHint.EXISTS if _EXISTS.search(text) else None
 

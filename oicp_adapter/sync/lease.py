@@ -52,6 +52,13 @@ def covers_push(position: Position, now: datetime, policy: Policy) -> Position:
     return replace(position, expires_at=max(end, position.expires_at or end))
 
 
+def uncovers_push(position: Position, intent: Intent, now: datetime, policy: Policy) -> Position:
+    """Shorten the lease again once a push is recorded, so that a standby need not wait for one that is over."""
+    if position.epoch != intent.epoch or position.expires_at is None:
+        return position
+    return replace(position, expires_at=min(position.expires_at, now + policy.lease))
+
+
 def release(position: Position, now: datetime) -> Position:
     """Give the lease back, so that a standby takes over at once."""
     return replace(position, holder=None, expires_at=now)

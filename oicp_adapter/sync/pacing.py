@@ -29,7 +29,10 @@ _MOST_DOUBLINGS: Final = 20
 def admitted_at(paced_at: datetime | None, now: datetime, limit: int) -> datetime:
     """Return the earliest instant, not before *now*, at which a request keeps the rate of *limit* a minute."""
     burst, interval = _shape(limit)
-    return now if paced_at is None else max(now, paced_at - (burst - 1) * interval)
+    if paced_at is None:
+        return now
+    # Only a clock that was set back can leave more behind than a whole burst, and it must not stop the lane for hours.
+    return max(now, min(paced_at, now + burst * interval) - (burst - 1) * interval)
 
 
 def paced(paced_at: datetime | None, started_at: datetime, limit: int) -> datetime:

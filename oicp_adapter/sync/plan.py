@@ -4,7 +4,9 @@ Decides which EVSEs go into the next request.
 1. One request has one action. What becomes less usable goes first, then what waited longest.
 2. Records that failed before travel only among themselves, in requests as small as their `batch_cap`; healthy and
    suspect requests take turns, so that a bad record delays the others by at most one attempt.
-3. Among suspects the one that was tried longest ago goes first: a success elsewhere is the proof that the hub works.
+3. Among suspects the one that was tried longest ago goes first: a success elsewhere is the proof that the hub works. Of
+   one refused request the largest part goes first, so that a record that the hub named delays nobody.
+4. While everything is refused, a record is tried under both beliefs about its existence before the next one is.
 """
 
 from collections.abc import Sequence
@@ -40,7 +42,7 @@ def plan(work: Sequence[Work], position: Position, policy: Policy) -> Plan | Non
     held = position.hold_reason == Reason.EVERYTHING_REFUSED
     limit = 1 if held else policy.max_records
     if suspects and not (healthy and (held or position.after_suspect)):
-        suspects.sort(key=lambda item: (item.entry.attempt, *_order(item)))
+        suspects.sort(key=lambda item: _suspects_order(item, held=held, limit=limit))
         return _take(suspects, limit, suspect=True)
     if healthy:
         healthy.sort(key=_order)
@@ -54,16 +56,19 @@ def is_suspect(item: Work) -> bool:
 
 
 def _take(ordered: Sequence[Work], limit: int, *, suspect: bool) -> Plan:
-    """Take records of the first one's action, as long as each may travel in a request of that size."""
-    action = ordered[0].action
-    taken: list[Work] = []
-    for item in ordered:
-        if item.action is action:
-            limit = min(limit, item.entry.batch_cap or limit)
-            if len(taken) >= limit:
-                break
-            taken.append(item)
-    return Plan(action, taken, suspect)
+    """Take records of the first one's action that may travel in a request as large as the first one may."""
+    action, size = ordered[0].action, _cap(ordered[0], limit)
+    fitting = [item for item in ordered if item.action is action and _cap(item, limit) >= size]
+    return Plan(action, fitting[:size], suspect)
+
+
+def _cap(item: Work, limit: int) -> int:
+    return min(limit, item.entry.batch_cap or limit)
+
+
+def _suspects_order(item: Work, *, held: bool, limit: int) -> tuple[bool, int, int, bool, datetime]:
+    one_belief_left = held and item.entry.refused_singly % 2 == 1
+    return not one_belief_left, item.entry.attempt, -_cap(item, limit), *_order(item)
 
 
 def _order(item: Work) -> tuple[bool, datetime]:

@@ -1,4 +1,4 @@
-"""Decides when a full load is due: once a day at a local time, on a person's request, and at the very first start."""
+"""Decides when a full load is due: once a day at a local time, at the very first start, and on a person's request."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -11,12 +11,13 @@ def full_load_due(position: Position, now: datetime, policy: Policy) -> bool:
     Tell whether a full load is due.
 
     One that was missed while the adapter was down is due at once. One that was sent, whatever came of it, or given up
-    is not due again before the next day: what it left undone the deltas do.
+    is not due again before the next day: what it left undone the deltas do. Who says "never" gets none at the first
+    start either: it would withdraw what another system pushes for the same operator.
     """
-    if position.full_load_requested_at is not None or position.full_load_tried_at is None:
+    if position.full_load_requested_at is not None:
         return True
     last = last_scheduled(now, policy)
-    return last is not None and position.full_load_tried_at < last
+    return last is not None and (position.full_load_tried_at is None or position.full_load_tried_at < last)
 
 
 def last_scheduled(now: datetime, policy: Policy) -> datetime | None:

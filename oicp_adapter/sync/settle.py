@@ -6,8 +6,9 @@ Everything that turns a verdict into ledger rows and a lane's position lives in 
 1. Only an acknowledgement writes `acknowledged`; it takes back a doubt, and a debt only if the push began after it.
 2. An unknown outcome leaves doubt now and a debt for later: the lost request may land after its own correction.
 3. A refusal that names nobody halves the request. A record alone in its request is refused twice, once for each belief
-   about its existence, before it is called bad, and only if the hub took something else since it first failed. The
-   belief itself changes by an acknowledgement alone.
+   about its existence, before it is called bad, and only if the hub took something else since it first failed: without
+   that proof the lane is held instead. The belief itself changes by an acknowledgement alone, or by the same proof
+   when a delete is refused.
 4. The hub's or the account's fault is the lane's to wait out, never a record's.
 """
 
@@ -19,7 +20,7 @@ from typing import Final
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
 from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
-from oicp_adapter.sync.pacing import backoff, longest_wait, quarantine
+from oicp_adapter.sync.pacing import LONGEST_BACKOFF, backoff, longest_wait, quarantine
 
 PATIENCE_WITH_SILENCE: Final = 3
 """Unknown outcomes in a row after which a record is suspected rather than the hub, and its request halved."""
@@ -27,11 +28,8 @@ PATIENCE_WITH_SILENCE: Final = 3
 EVERYTHING: Final = 8
 """Refusals in a row, none performed in between, after which the request is not to blame but something common."""
 
-LAST_RESORT: Final = 6
-"""Failures after which a single record is called bad without proof that the hub takes others: a tiny lane has none."""
-
 PAUSE: Final = timedelta(seconds=1)
-"""Between two attempts of a single record that is not yet called bad, times its failures."""
+"""Between two attempts of a single record that nothing proves bad, times its failures, up to the longest backoff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +104,8 @@ def abandon(
 
     The caller has waited out `intent.silent_until`. A full load's rows are the store's to put in doubt.
     """
-    # A record that kills the process must not do so for ever: it counts as failed, so it leaves healthy company.
     doubted = [
-        replace(
-            _doubted(entry, intent, now, policy),
-            failures=entry.failures + 1,
-            first_failed_at=entry.first_failed_at or now,
-            batch_cap=max(1, len(intent.records) // 2)
-            if entry.failures + 1 >= PATIENCE_WITH_SILENCE
-            else entry.batch_cap,
-        )
+        _abandoned(_doubted(entry, intent, now, policy), len(intent.records), position, now)
         for _, entry in _rows(intent, entries)
     ]
     position = replace(_with_full_load_doubt(position, intent, now, policy), silent_until=None)
@@ -185,6 +175,19 @@ def _doubted(entry: Entry, intent: Intent, now: datetime, policy: Policy) -> Ent
     )
 
 
+def _abandoned(entry: Entry, size: int, position: Position, now: datetime) -> Entry:
+    """Count a death as a failure: a record that kills the process must leave healthy company, and then wait alone."""
+    failures, first_failed_at = entry.failures + 1, entry.first_failed_at or now
+    entry = replace(entry, failures=failures, first_failed_at=first_failed_at)
+    if failures < PATIENCE_WITH_SILENCE:
+        return entry
+    entry = replace(entry, batch_cap=max(1, size // 2))
+    if size > 1 or not _hub_takes_others(entry, position):
+        return entry
+    retry_at = now + quarantine(failures, 0.0)
+    return replace(entry, retry_at=retry_at, refused_status=None, due_at=retry_at)
+
+
 def _untouched(entry: Entry, exchange: Exchange) -> Entry:
     """Bring back a record whose request was not performed for a reason that is not its own."""
     intent = exchange.intent
@@ -252,9 +255,9 @@ def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
 
 
 def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
-    if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange):
+    if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange, position):
         done = [_acknowledged(record, entry, exchange, position) for record, entry in rows]
-        return Settled(done, _after_success(position, exchange))
+        return Settled(done, replace(position, silent_until=None))
     failed = [_failed(_untouched(entry, exchange), record, exchange) for record, entry in rows]
     to_blame = bool(failed) and all(_hub_takes_others(entry, position) for entry in failed)
     streak = position.refused_streak + (0 if to_blame else 1)
@@ -265,7 +268,7 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
         saved, position = _refused_batch(failed, exchange, position)
     if streak < EVERYTHING or to_blame:
         return Settled(saved, position, _bad(saved))
-    released = [replace(entry, retry_at=None, due_at=exchange.now) for entry in saved]
+    released = [replace(entry, batch_cap=None) for entry in saved]
     failures = position.failures + 1
     held = replace(
         position,
@@ -277,11 +280,13 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
     return Settled(released, held)
 
 
-def _nothing_to_delete(entry: Entry, exchange: Exchange) -> bool:
-    """Tell whether a refused delete has reached its aim: the hub says so, or refused it alone before."""
+def _nothing_to_delete(entry: Entry, exchange: Exchange, position: Position) -> bool:
+    """Tell whether a refused delete has reached its aim: the hub says so, or refuses it alone while it takes others."""
     if exchange.intent.action is not Action.DELETE:
         return False
-    return exchange.verdict.existence is ExistenceHint.MISSING or entry.refused_singly > 0
+    if exchange.verdict.existence is ExistenceHint.MISSING:
+        return True
+    return entry.refused_singly > 0 and _hub_takes_others(entry, position)
 
 
 def _refused_batch(
@@ -310,11 +315,14 @@ def _refused_single(entry: Entry, exchange: Exchange, position: Position) -> tup
         refused_singly=entry.refused_singly + 1,
         flipped=entry.flipped is not about_existence,
     )
-    if about_existence and entry.refused_singly == 0:
+    if entry.refused_singly == 0 and not exchange.verdict.bad_records:
         return [tried], position
-    if _hub_takes_others(entry, position) or entry.failures >= LAST_RESORT:
+    if _hub_takes_others(entry, position):
         return [_called_bad(tried, exchange, released_by_change=True)], position
-    return [replace(tried, due_at=exchange.now + entry.failures * PAUSE)], position
+    if about_existence and tried.refused_singly % 2:
+        return [tried], position
+    pause = min(entry.failures * PAUSE, LONGEST_BACKOFF)
+    return [replace(tried, due_at=exchange.now + pause)], position
 
 
 def _existence_is_likely(entries: Sequence[Entry], exchange: Exchange, position: Position) -> bool:

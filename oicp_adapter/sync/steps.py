@@ -16,7 +16,7 @@ from typing import Final
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.assess import Assessment, Circumstances, assess
 from oicp_adapter.sync.guard import WithdrawalCount, must_hold
-from oicp_adapter.sync.lease import covers_push
+from oicp_adapter.sync.lease import covers_push, uncovers_push
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -24,6 +24,7 @@ from oicp_adapter.sync.model import (
     Observation,
     Policy,
     Position,
+    Presence,
     Record,
     Rejected,
     Work,
@@ -149,10 +150,12 @@ def record(
     sent = exchange.intent
     if stored is None or (stored.epoch, stored.attempt) != (sent.epoch, sent.attempt):
         return None
-    return settle(exchange, entries, position)
+    return settle(exchange, entries, uncovers_push(position, sent, exchange.now, exchange.policy))
 
 
 def _is_withdrawal(result: Assessment) -> bool:
     """Tell whether an EVSE would disappear from the hub; one that is gone already cannot."""
     work = result.work
-    return work is not None and work.action is Action.DELETE and work.entry.withdrawn_at is None
+    if work is None or work.action is not Action.DELETE or work.entry.withdrawn_at is not None:
+        return False
+    return work.entry.presence is not Presence.ABSENT

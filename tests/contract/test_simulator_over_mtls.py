@@ -95,6 +95,11 @@ def inject(server: SimulatorServer, kind: str, **details: object) -> None:
     server.faults.add(Fault.model_validate({"kind": kind, "count": 1, **details}))
 
 
+def gives_up(client: httpx.Client) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        push(client, "fullLoad", timeout=0.5)
+
+
 def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
     deadline = time.monotonic() + within
     while not holds():
@@ -118,7 +123,7 @@ def raw_exchange(server: SimulatorServer, context: ssl.SSLContext) -> bytes:
 def test_a_client_without_a_certificate_is_refused(server, pki, version):
     context = trusting(pki, None)
     context.maximum_version = version
-    with pytest.raises(ssl.SSLError, match="(?i)certificate|handshake"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
         raw_exchange(server, context)
     assert server.hub.journal.counters["requests"] == 0
 
@@ -127,7 +132,7 @@ def test_a_client_whose_certificate_another_authority_signed_is_refused(server, 
     foreign = development_pki(tmp_path)
     context = trusting(pki, None)
     context.load_cert_chain(foreign.clients[OPERATOR].certificate, foreign.clients[OPERATOR].private_key)
-    with pytest.raises(ssl.SSLError, match="(?i)unknown"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert unknown ca"):
         raw_exchange(server, context)
 
 
@@ -177,7 +182,7 @@ def test_two_pushes_at_once_are_named_as_an_overlap(server, client, pki):
     inject(server, "never_applied")
     with capture_logs() as logs, httpx.Client(verify=trusting(pki, OPERATOR), trust_env=False) as second:
         second.base_url = server.url
-        hanging = threading.Thread(target=lambda: pytest.raises(httpx.ReadTimeout, push, client, "fullLoad", timeout=1))
+        hanging = threading.Thread(target=gives_up, args=(client,))
         hanging.start()
         assert eventually(lambda: server.faults.struck(1) == 1)
         assert push(second, "fullLoad").status_code == 200
@@ -245,32 +250,31 @@ def test_a_request_applied_twice_lands_over_what_came_between(server, client):
 
 
 @pytest.mark.parametrize(
-    ("details", "status", "applied"),
+    ("details", "expected"),
     [
-        ({"kind": "http_status", "http_status": 504}, 504, True),
-        ({"kind": "http_status", "http_status": 408, "applied": "never"}, 408, False),
-        ({"kind": "status_code", "code": "009", "applied": "partly"}, 200, True),
-        ({"kind": "status_code", "code": "021"}, 200, False),
-        ({"kind": "html"}, 200, True),
-        ({"kind": "empty"}, 200, True),
-        ({"kind": "truncated"}, 200, True),
-        ({"kind": "contradictory"}, 200, True),
-        ({"kind": "rate_limited", "retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 429, False),
-        ({"kind": "refuse_everything"}, 200, False),
-        ({"kind": "unauthorized"}, 401, False),
-        ({"kind": "html_403"}, 403, False),
-        ({"kind": "not_found_300"}, 404, False),
-        ({"kind": "poison", "evse_id": "DEABCE1"}, 400, False),
-        ({"kind": "forget", "applied": "never"}, 200, False),
-        ({"kind": "overwrite", "evse_id": "DEABCE1", "status": "Unknown"}, 200, True),
+        ({"kind": "http_status", "http_status": 504}, (504, True)),
+        ({"kind": "http_status", "http_status": 408, "applied": "never"}, (408, False)),
+        ({"kind": "status_code", "code": "009", "applied": "partly"}, (200, True)),
+        ({"kind": "status_code", "code": "021"}, (200, False)),
+        ({"kind": "html"}, (200, True)),
+        ({"kind": "empty"}, (200, True)),
+        ({"kind": "truncated"}, (200, True)),
+        ({"kind": "contradictory"}, (200, True)),
+        ({"kind": "rate_limited", "retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, (429, False)),
+        ({"kind": "refuse_everything"}, (200, False)),
+        ({"kind": "unauthorized"}, (401, False)),
+        ({"kind": "html_403"}, (403, False)),
+        ({"kind": "not_found_300"}, (404, False)),
+        ({"kind": "poison", "evse_id": "DEABCE1"}, (400, False)),
+        ({"kind": "forget", "applied": "never"}, (200, False)),
+        ({"kind": "overwrite", "evse_id": "DEABCE1", "status": "Unknown"}, (200, True)),
     ],
-    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+    ids=lambda value: value["kind"] if isinstance(value, dict) else str(value[0]),
 )
-def test_a_fault_answers_and_applies_as_injected(server, client, admin, details, status, applied):
+def test_a_fault_answers_and_applies_as_injected(server, client, admin, details, expected):
     assert admin.post("/faults", json=details).status_code == 201
     answer = push(client, "insert", ("DE*ABC*E1", "Available"))
-    assert answer.status_code == status
-    assert bool(server.hub.statuses(OPERATOR)) is applied
+    assert (answer.status_code, bool(server.hub.statuses(OPERATOR))) == expected
     assert answer.headers["Process-ID"]
     assert server.hub.journal.entries[0].fault == details["kind"]
 
@@ -288,7 +292,7 @@ def test_a_delayed_answer_comes_after_what_was_done(server, client):
 
 def test_an_answer_cut_in_its_body_announced_more(server, client):
     inject(server, "cut_mid_body")
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         push(client, "insert", ("DE*ABC*E1", "Available"))
     assert server.hub.statuses(OPERATOR) != {}
 

@@ -23,7 +23,7 @@ from oicp_adapter.simulator.faults import Delivery, Fault, Request
 from oicp_adapter.simulator.hub import Hub, HubOptions
 from oicp_adapter.simulator.wire import HubAnswer, read_push
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
-from oicp_adapter.sync.assess import Circumstances, assess, judge_rows
+from oicp_adapter.sync.assess import Circumstances, judge_rows
 from oicp_adapter.sync.classify import classify
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.lease import claim, holds
@@ -42,7 +42,7 @@ from oicp_adapter.sync.model import (
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange, Settled, late_until
+from oicp_adapter.sync.settle import Exchange, Settled
 from oicp_adapter.sync.steps import clear, commit_to, look_at, record
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -454,7 +454,9 @@ class Lane:
         direct = self.books.rows.get(EvseId(f"DE*ABC*{key[5:]}")) if key.startswith("DEABCE") else None
         if direct is not None and not self.respelt:
             return [direct]
-        return sorted((row for row in self.books.rows.values() if evse_key(row.evse_id) == key), key=lambda r: r.evse_id)
+        return sorted(
+            (row for row in self.books.rows.values() if evse_key(row.evse_id) == key), key=lambda r: r.evse_id
+        )
 
     respelt = False
     """Set by a test that writes several spellings of one EVSE; without it rows are found by their usual spelling."""
@@ -468,6 +470,3 @@ class Lane:
 
     def _hint(self, evse_id: str) -> None:
         self.books.hints.append(Hint(next(self._numbers), evse_key(evse_id), self.now))
-
-
-__all__ = ["ROUND_TRIP", "START", "CrashError", "Lane", "assess", "evse", "late_until"]

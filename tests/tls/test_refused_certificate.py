@@ -28,7 +28,7 @@ def refused_identity(identity_of, client_authority, span, tmp_path):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", ["foreign", "expired", "not yet valid", "purpose"])
-def test_a_refused_client_certificate_is_an_account_fault(start_hub, connect, push, refused_identity, version, kind):
+def test_a_refused_client_certificate_is_an_account_fault(start_hub, connect, push, *, refused_identity, version, kind):
     hub = start_hub(lowest=version, highest=version)
     answer = push(connect(hub, identity=refused_identity(kind)))
     assert answer.fault is TransportFault.TLS_ALERT, answer

@@ -31,7 +31,9 @@ def shown(hub):
 
 
 @pytest.mark.parametrize("key_first", [True, False])
-def test_a_pair_replaced_in_two_steps_is_used_after_the_second(start_hub, connect, push, identity_of, pairs, key_first):
+def test_a_pair_replaced_in_two_steps_is_used_after_the_second(
+    start_hub, connect, push, *, identity_of, pairs, key_first
+):
     _, new, used = pairs
     identity = identity_of(used)
     hub = start_hub()
@@ -54,7 +56,7 @@ def test_a_pair_replaced_in_two_steps_is_used_after_the_second(start_hub, connec
     assert (len(hub.connections), shown(hub), identity.facts.common_name) == (2, "new", "new")
 
 
-def test_a_symlink_swap_is_noticed(start_hub, connect, push, identity_of, pairs, tmp_path):
+def test_a_symlink_swap_is_noticed(start_hub, connect, push, *, identity_of, pairs, tmp_path):
     """As Kubernetes mounts secrets: the files are links through `..data`, which alone is replaced."""
     old, new, _ = pairs
     for name, pair in (("one", old), ("two", new)):
@@ -115,7 +117,7 @@ def test_touching_the_files_changes_nothing(identity_of, pairs):
 
 
 def test_an_encrypted_key_is_used_with_its_password(
-    start_hub, connect, push, identity_of, client_authority, span, tmp_path
+    start_hub, connect, push, *, identity_of, client_authority, span, tmp_path
 ):
     pair = KeyPair(tmp_path / "client.pem", tmp_path / "client.key")
     client_authority.issue_client("DE*ABC", **span).write(pair, password=b"correct horse")

@@ -9,11 +9,11 @@ from alembic import op
 SQLITE_NOW: Final = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 """The present instant as a SQLite column holds it."""
 
-# The first 19 characters must survive a round trip through SQLite's calendar, which turns 2026-02-31 into 2026-03-03 and
-# hour 25 into NULL; then at most six digits of a second. The two lengths differ where a NUL hides something.
+# The first 19 characters must survive SQLite's calculating with them (hence '+0 days'), which turns 2026-02-31 into
+# 2026-03-03 and hour 25 into NULL; then at most six digits of a second. The two lengths differ where a NUL hides something.
 _SQLITE_INSTANT: Final = (
     "{0} IS NULL OR (typeof({0}) = 'text' AND {0} >= '0001-01-01' AND length({0}) = length(CAST({0} AS BLOB))"
-    " AND substr({0}, 1, 19) IS strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19))"
+    " AND substr({0}, 1, 19) IS strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19), '+0 days')"
     " AND (length({0}) = 19 OR (length({0}) BETWEEN 21 AND 26 AND substr({0}, 20, 1) = '.'"
     " AND substr({0}, 21) NOT GLOB '*[^0-9]*')))"
 )

@@ -1,0 +1,1 @@
+"""Measures the adapter from outside: the real daemon and the simulator as processes of their own."""

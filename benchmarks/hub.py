@@ -1,0 +1,123 @@
+"""Runs the simulator as a process of its own and reads from its side what arrived, and when."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from benchmarks.children import Child
+from benchmarks.figures import MeasurementError
+from benchmarks.fleet import BARE_OPERATOR, OPERATOR
+
+UNLIMITED: Final = 100_000_000
+"""Requests a minute: the bare client knows no limit, and the daemon keeps its own."""
+
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks; a look at the counters costs the simulator well below a millisecond."""
+
+_NO_ENTRIES: Final = "since=999999999999&limit=0"
+
+
+class Held(NamedTuple):
+    """What the hub holds of one EVSE, and when (seconds since 1970) that last became another."""
+
+    status: str
+    received_at: float
+
+
+class Hub(Child):
+    """A strict simulator for both operators, without a rate limit."""
+
+    def __init__(self, directory: Path) -> None:
+        arguments = ["hub", "--dir", str(directory / "pki"), "--rate-limit", str(UNLIMITED)]
+        for operator in (OPERATOR, BARE_OPERATOR):
+            arguments += ["--operator", operator]
+        super().__init__(arguments, log=directory / "hub.log", directory=directory)
+        admin = urlsplit(self.announced["admin_url"])
+        self._admin = admin.hostname or "", admin.port
+
+    @property
+    def url(self) -> str:
+        """The base that the daemon's settings name."""
+        return str(self.announced["url"])
+
+    @property
+    def ca_file(self) -> str:
+        """Path of the authority that signed the hub's certificate."""
+        return str(self.announced["ca_file"])
+
+    def client(self, operator: str) -> Mapping[str, str]:
+        """Return the paths `certificate` and `private_key` of an operator."""
+        client: Mapping[str, str] = self.announced["operators"][operator]
+        return client
+
+    def answer_after(self, seconds: float) -> None:
+        """Let each push be answered so long after its end."""
+        self._ask("PUT", "/settings", {"delay": seconds})
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what the hub counted since it started; `records` are those of the requests that it performed."""
+        counters: Mapping[str, int] = self._ask("GET", f"/journal?{_NO_ENTRIES}")["counters"]
+        return counters
+
+    def held(self, operator: str) -> dict[str, Held]:
+        """Return what the hub holds of an operator by EvseID."""
+        document = self._ask("GET", f"/state?operator={quote(operator)}")
+        return {
+            one["evse_id"]: Held(one["status"], datetime.fromisoformat(one["changed_at"]).timestamp())
+            for one in document["operators"][operator]
+        }
+
+    def wait_for_records(self, count: int, *, within: float, alive: Callable[[], None]) -> None:
+        """
+        Wait until so many records were performed since the start.
+
+        Args:
+            within: Seconds.
+            alive: Raises when it is no use to wait on.
+
+        Raises:
+            MeasurementError: They did not come in time.
+        """
+        end = time.monotonic() + within
+        while (seen := self.counters().get("records", 0)) < count:
+            alive()
+            if time.monotonic() > end:
+                raise MeasurementError(f"{count} records were due, {seen} came within {within:.0f} s")
+            time.sleep(LOOK_EVERY)
+
+    def wait_until_equal(self, operator: str, expected: Mapping[str, str], *, within: float) -> dict[str, Held]:
+        """
+        Wait until the hub holds exactly what it should, and return it.
+
+        Raises:
+            MeasurementError: It did not become equal in time.
+        """
+        end = time.monotonic() + within
+        while True:
+            held = self.held(operator)
+            if {evse_id: one.status for evse_id, one in held.items()} == expected:
+                return held
+            if time.monotonic() > end:
+                wrong = sum(
+                    evse_id not in held or held[evse_id].status != status for evse_id, status in expected.items()
+                )
+                raise MeasurementError(f"the hub did not become equal: {wrong} of {len(expected)} EVSEs differ")
+            time.sleep(0.5)
+
+    def _ask(self, method: str, path: str, document: object = None) -> Any:
+        self.require_alive()
+        connection = http.client.HTTPConnection(*self._admin, timeout=30)
+        try:
+            connection.request(method, path, None if document is None else json.dumps(document))
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise MeasurementError(f"the simulator's {path} answered {answer.status}: {body[:200]!r}")
+        return json.loads(body)

@@ -1,0 +1,80 @@
+"""Makes and checks the store's tables, and loads a fleet from CSV."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from oicp_adapter.app import configured_store
+from oicp_adapter.checks.rows import row_findings
+from oicp_adapter.cli import invocation
+from oicp_adapter.cli.output import note, print_table, progress
+from oicp_adapter.domain.errors import ConfigurationError, StoreSchemaError
+from oicp_adapter.store.failures import UPGRADE
+from oicp_adapter.store.fleet_import import import_fleet
+from oicp_adapter.store.migrate import check as check_schema
+from oicp_adapter.store.migrate import upgrade as upgrade_schema
+
+COLUMNS: Final = ("evse_id", "operator_id", "status")
+
+db = typer.Typer(no_args_is_help=True, help="The store's tables, and a fleet from CSV.")
+
+
+@db.command()
+def upgrade(context: typer.Context) -> None:
+    """Create or migrate the tables; does nothing when they are current."""
+    with configured_store(invocation(context).settings()) as store:
+        note(f"{store.address}: the tables have version {upgrade_schema(store).current}")
+
+
+@db.command()
+def check(context: typer.Context) -> None:
+    """Say whether the tables are those that this program needs; changes nothing."""
+    with configured_store(invocation(context).settings()) as store:
+        state = check_schema(store)
+        if not state.is_current:
+            raise StoreSchemaError(
+                f"{store.address} has version {state.current or 'none'}, this program needs {state.wanted}",
+                cure=UPGRADE,
+            )
+        note(f"{store.address}: the tables are current, version {state.current}")
+
+
+@db.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="CSV", help=f"With columns {', '.join(COLUMNS)}, in UTF-8.")],
+) -> None:
+    """Load a fleet from CSV, and report what cannot be loaded or pushed, and why."""
+    settings = invocation(context).settings()
+    with configured_store(settings) as store:
+        try:
+            with file.open(encoding="utf-8-sig", newline="") as lines, progress("loading") as advance:
+                reader = csv.DictReader(lines)
+                if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                    raise ConfigurationError(
+                        f"{file} has no column {', '.join(missing)}", cure="name the columns in the first line"
+                    )
+                report = import_fleet(store, _counted(reader, advance))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ConfigurationError(f"{file} cannot be read: {error}", cure="give a CSV file in UTF-8") from error
+        note(
+            f"{report.read} rows read: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged, "
+            f"{len(report.skipped)} not loaded, {len(report.unpushable)} loaded that cannot be pushed"
+        )
+        named = [("not loaded", each) for each in report.skipped] + [("not pushed", each) for each in report.unpushable]
+        if named:
+            print_table(
+                ("line", "EVSE", "", "fault", "what to do"),
+                ((each.line, each.evse_id, what, each.fault, each.detail) for what, each in named),
+            )
+        findings = list(row_findings(store, settings))
+        print_table(("found", "cure"), ((each.what, each.cure or None) for each in findings))
+
+
+def _counted(rows: Iterable[Mapping[str, str]], advance: Callable[[int], None]) -> Iterator[Mapping[str, str]]:
+    for row in rows:
+        yield row
+        advance(1)

@@ -1,0 +1,39 @@
+"""Describes one EVSE as a document: what `status --json` prints, field by field."""
+
+from oicp_adapter.domain.statuses import TRANSLATIONS
+from oicp_adapter.store.evses import EvseOverview
+
+
+def evse_document(seen: EvseOverview) -> dict[str, object]:
+    """
+    Return the document of one EVSE.
+
+    Returns:
+        Names of CONTRACT §1, instants aware, UTC; None where there is nothing: no temporary status, nothing
+        acknowledged, or, for an EVSE that is being withdrawn, no status. `reason` says why it does not go out.
+    """
+    resolution, entry = seen.resolution, seen.entry
+    window = resolution.window if resolution is not None else None
+    translation = TRANSLATIONS[resolution.effective] if resolution is not None else None
+    return {
+        "evseId": seen.evse_id,
+        "operatorId": seen.operator_id or seen.lane,
+        "technicalStatus": seen.technical,
+        "temporaryStatus": window.kind if window is not None else None,
+        "effectiveStatus": resolution.effective if resolution is not None else None,
+        "oicpStatus": resolution.oicp if resolution is not None else None,
+        "ocpiStatus": translation.ocpi if translation is not None else None,
+        "driverStatus": translation.driver if translation is not None else None,
+        "acknowledgedStatus": seen.acknowledged,
+        "acknowledgedAt": entry.acknowledged_at if entry is not None else None,
+        "pendingSince": entry.pending_since if entry is not None else None,
+        "state": seen.state,
+        "reason": seen.rejected.detail if seen.rejected is not None else _refusal(seen),
+    }
+
+
+def _refusal(seen: EvseOverview) -> str | None:
+    entry = seen.entry
+    if entry is None or entry.refusal is None:
+        return None
+    return f"{entry.refusal}: {entry.refusal_detail}" if entry.refusal_detail else entry.refusal

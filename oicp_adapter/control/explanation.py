@@ -1,0 +1,99 @@
+"""Explains in sentences why an EVSE is shown as it is."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.resolution import Resolution
+from oicp_adapter.domain.statuses import TRANSLATIONS, TemporaryStatus
+from oicp_adapter.domain.windows import Window
+from oicp_adapter.store.evses import EvseOverview, EvseState
+from oicp_adapter.sync.model import Entry
+
+
+def explain_evse(seen: EvseOverview) -> Iterator[str]:
+    """Yield the sentences, from what the charger says to what the hub acknowledged; times are UTC."""
+    name = foreign_text(seen.evse_id)
+    if seen.rejected is not None:
+        yield f"{name} never leaves the house: {seen.rejected.detail}."
+        return
+    if seen.technical is not None and seen.resolution is not None:
+        yield from _what_it_shows(name, seen.technical, seen.changed_at, seen.windows, seen.resolution)
+    else:
+        yield f"{name} is no longer in the store of operator {seen.lane}, or its row says Removed."
+        yield "So it is to disappear from the hub."
+    yield from _where_it_stands(seen)
+
+
+def _what_it_shows(
+    name: str, word: str, changed_at: datetime | None, windows: Sequence[Window], resolution: Resolution
+) -> Iterator[str]:
+    since = f" since {_at(changed_at)}" if changed_at is not None else ""
+    yield f"The charger of {name} says {foreign_text(word, 60) or '(nothing)'}{since}."
+    if resolution.unmapped:
+        yield "The table does not know that word, so it counts as Unknown."
+    for window in windows:
+        yield _window(window, winner=window is resolution.window)
+    translation = TRANSLATIONS[resolution.effective]
+    yield (
+        f"So it is {resolution.effective}{_because(resolution)}: Hubject is told {resolution.oicp}, roaming partners "
+        f"see {translation.ocpi}, drivers see {translation.driver}."
+    )
+    if resolution.valid_until is not None:
+        yield f"That can change by itself at {_at(resolution.valid_until)}."
+
+
+def _window(window: Window, *, winner: bool) -> str:
+    end = f"until {_at(window.end)}" if window.end is not None else "until it is ended"
+    verdict = ", and wins" if winner else ""
+    return f"{window.kind} is set from {_at(window.valid_from)} {end} (number {window.id}){verdict}."
+
+
+def _because(resolution: Resolution) -> str:
+    window = resolution.window
+    if window is None:
+        return ", as the charger says"
+    if window.kind in {TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING}:
+        return f", for {window.kind} replaces whatever the charger says"
+    if resolution.effective.value == window.kind.value:
+        return f", for {window.kind} is not more usable than what the charger says"
+    return f", for what the charger says is less usable than {window.kind}"
+
+
+def _where_it_stands(seen: EvseOverview) -> Iterator[str]:
+    entry = seen.entry
+    if entry is None:
+        yield "No lane has looked at it yet: is the daemon running?"
+        return
+    if entry.acknowledged is None:
+        yield "Hubject has not acknowledged any status of it."
+    else:
+        yield f"Hubject acknowledged {entry.acknowledged} at {_at(entry.acknowledged_at)}."
+    yield from _state(entry, seen.state)
+    if entry.debt_at is not None:
+        yield (
+            f"A request that was never answered may still land, so it is asserted once more after {_at(entry.debt_at)}."
+        )
+
+
+def _state(entry: Entry, state: EvseState) -> Iterator[str]:
+    refused = f"{entry.refusal}, {foreign_text(entry.refusal_detail or 'no words')}" if entry.refusal else None
+    match state:
+        case EvseState.IN_SYNC:
+            yield "The hub and the store agree."
+        case EvseState.IN_DOUBT:
+            yield f"A request with it is unanswered since {_at(entry.doubted_at)}; it is sent again."
+        case EvseState.HELD:
+            yield f"Its withdrawal waits for a person since {_at(entry.held_since)}: see `withdrawals list`."
+        case EvseState.QUARANTINED:
+            yield (
+                f"It was refused {entry.failures} times ({refused}); next attempt at {_at(entry.retry_at)}, or by "
+                "`quarantine release`."
+            )
+        case EvseState.PENDING:
+            tried = f"; the last attempt failed: {refused}" if refused else ""
+            yield f"The hub differs since {_at(entry.pending_since)}{tried}."
+
+
+def _at(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}" if instant is not None else "now"

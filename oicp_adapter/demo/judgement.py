@@ -1,0 +1,147 @@
+"""
+Decides what the hub should hold, from the shared tables alone, and names what no hub can be told.
+
+1. It shares the rules of `domain` and `judge_rows` with the daemon, and nothing else: no ledger, no hint, no SQL.
+2. Every row is either wanted at the hub, withdrawn, or named with a reason and what to do about it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from oicp_adapter.demo.places import Account
+from oicp_adapter.demo.tables import Shared
+from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
+from oicp_adapter.domain.identifiers import evse_key, operator_key, parse_operator_id
+from oicp_adapter.domain.resolution import Resolution, resolve
+from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.domain.windows import Window
+from oicp_adapter.sync.assess import judge_rows
+from oicp_adapter.sync.model import Rejection, StatusRow
+
+_EXAMPLES: Final = 3
+_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    One EVSE that the hub should hold.
+
+    Attributes:
+        lane: OperatorID of the account that pushes it.
+        key: Its canonical EvseID.
+        row: What speaks for it.
+        resolution: What outsiders should see of it.
+        since: The last instant, not after the judgement, at which its charger changed or a window started or ended.
+    """
+
+    lane: str
+    key: str
+    row: StatusRow
+    resolution: Resolution
+    since: datetime | None
+
+
+@dataclass(slots=True)
+class Unpushable:
+    """Rows that the hub cannot be told about for one reason, with what to do about them."""
+
+    what: str
+    cure: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, evse_id: str) -> None:
+        """Count one more row, which is an example while there are few."""
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(foreign_text(evse_id, _SHOWN) or "(empty)")
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.count} {self.what}, as {', '.join(self.examples)}: {self.cure}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All EVSEs that the hub should hold, and all rows that it cannot be told about, the largest group first."""
+
+    wanted: Sequence[Wanted]
+    unpushable: Sequence[Unpushable]
+
+
+_WORDS: Final[Mapping[Rejection, tuple[str, str]]] = {
+    Rejection.MALFORMED_EVSE_ID: (
+        "EVSEs have a malformed EvseID",
+        "correct them to a form like DE*ABC*E1 or +49*810*000*438",
+    ),
+    Rejection.FOREIGN_OPERATOR: (
+        "EVSEs name another operator inside their EvseID",
+        "correct the EvseID or operator_id, or name that operator in sub_operators if the contract with Hubject does",
+    ),
+    Rejection.DUPLICATE: (
+        "rows name a charging spot that another row names",
+        "delete all but one spelling of each EvseID",
+    ),
+}
+
+
+def judge(shared: Shared, accounts: Sequence[Account], now: datetime, mapping: StatusMapping) -> Judgement:
+    """Decide what the hub should hold at *now* (aware, UTC) of the EVSEs of some accounts."""
+    lanes = {key: account for account in accounts for key in account.operator_keys}
+    spots: defaultdict[tuple[str, str], list[StatusRow]] = defaultdict(list)
+    reasons: dict[str, Unpushable] = {}
+    for row in shared.rows:
+        lane = lanes.get(operator_key(row.operator_id))
+        if lane is None:
+            what, cure = _unserved(row.operator_id)
+            reasons.setdefault(what, Unpushable(what, cure)).add(row.evse_id)
+        else:
+            spots[lane.operator_id, evse_key(row.evse_id)].append(row)
+    keys = {account.operator_id: account.operator_keys for account in accounts}
+    wanted: list[Wanted] = []
+    for (lane_id, key), rows in spots.items():
+        winner, rejected = judge_rows(rows, keys[lane_id])
+        for refused in rejected:
+            what, cure = _WORDS[refused.reason]
+            reasons.setdefault(what, Unpushable(what, cure)).add(refused.evse_id)
+        if winner is not None:
+            windows = shared.windows.get(key, ())
+            resolution = resolve(winner.status, windows, now, mapping)
+            wanted.append(Wanted(lane_id, key, winner, resolution, _since(winner, windows, now)))
+    return Judgement(wanted, sorted(reasons.values(), key=lambda each: -each.count))
+
+
+def accounts_of(operator_ids: Iterable[str]) -> Sequence[Account]:
+    """Return an account for each operator whose ID is one, spelled as it came first, in the order of coming."""
+    found: dict[str, Account] = {}
+    for operator_id in operator_ids:
+        if _is_operator_id(operator_id):
+            found.setdefault(operator_key(operator_id), Account(operator_id, operator_id))
+    return tuple(found.values())
+
+
+def _unserved(operator_id: str) -> tuple[str, str]:
+    shown = foreign_text(operator_id, _SHOWN) or "(empty)"
+    if _is_operator_id(operator_id):
+        return f"EVSEs of operator {shown} belong to no lane", "add it as [[operators]], or to sub_operators"
+    return (
+        f"EVSEs have {shown} as operator_id, which is no OperatorID",
+        "write the OperatorID that the contract with Hubject names, in a form like DE*ABC or +49*810",
+    )
+
+
+def _is_operator_id(text: str) -> bool:
+    try:
+        parse_operator_id(text)
+    except MalformedIdentifierError:
+        return False
+    return True
+
+
+def _since(row: StatusRow, windows: Sequence[Window], now: datetime) -> datetime | None:
+    instants = [row.changed_at, *(window.valid_from for window in windows), *(window.end for window in windows)]
+    return max((instant for instant in instants if instant is not None and instant <= now), default=None)

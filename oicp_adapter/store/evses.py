@@ -1,0 +1,248 @@
+"""
+Tells of each EVSE what the charger says, what is published and what the hub confirmed, and how far the two are apart.
+
+1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own.
+2. The answers are the domain's own: `judge_rows` and `resolve`, as the lanes use them.
+3. EVSEs that are about to be withdrawn have no technical status; those that were withdrawn are not shown.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from heapq import merge
+from operator import attrgetter
+from typing import Any, Final
+
+from sqlalchemy import Connection, literal_column, select
+from sqlalchemy.sql.sqltypes import NULLTYPE
+
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key, operator_key
+from oicp_adapter.domain.resolution import Resolution, resolve
+from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
+from oicp_adapter.domain.windows import Window
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, beyond
+from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, read_entries
+from oicp_adapter.store.observing import Found, read_found
+from oicp_adapter.store.position import read_position
+from oicp_adapter.store.schema import evse_status, ledger
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.withdrawals import has_live_row, may_be_at_the_hub
+from oicp_adapter.sync.assess import judge_rows
+from oicp_adapter.sync.model import Entry, Position, Presence, Rejected, Rejection, StatusRow
+
+PAGE: Final = 2000
+"""EVSEs in one read."""
+
+
+class EvseState(StrEnum):
+    """How far the hub is from the store, for one EVSE."""
+
+    IN_SYNC = "in_sync"
+    PENDING = "pending"
+    IN_DOUBT = "in_doubt"
+    QUARANTINED = "quarantined"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class EvseOverview:
+    """
+    Everything about one row of `evse_status`, or about an EVSE that is to be withdrawn.
+
+    Attributes:
+        evse_id: As spelled in the store; for a withdrawal as the hub knows it.
+        operator_id: Of its row; None: it has no row any more.
+        lane: Whose it is; None: no lane serves its operator.
+        technical: The charger's own word; None: it is to be withdrawn.
+        changed_at: When that was written.
+        windows: Its windows that apply or will.
+        resolution: What outsiders should see; None: it is to be withdrawn.
+        rejected: Why it never leaves the house; None: it does.
+        entry: What the ledger holds of it; None: nothing.
+        state: How far the hub is from the store.
+        now: When this was true, by the database's clock.
+    """
+
+    evse_id: EvseId
+    operator_id: OperatorId | None
+    lane: str | None
+    technical: str | None
+    changed_at: datetime | None
+    windows: Sequence[Window]
+    resolution: Resolution | None
+    rejected: Rejected | None
+    entry: Entry | None
+    state: EvseState
+    now: datetime
+
+    @property
+    def acknowledged(self) -> OicpStatus | None:
+        """What the hub confirmed last; None: nothing."""
+        return self.entry.acknowledged if self.entry is not None else None
+
+
+@dataclass(slots=True)
+class _Page:
+    """What was read for one page, and the lanes it is judged by."""
+
+    now: datetime
+    rows: Sequence[StatusRow]
+    found: Mapping[str, Found]
+    entries: Mapping[str, Mapping[CanonicalEvseId, Entry]]
+    positions: Mapping[str, Position]
+    judged: dict[tuple[str, str], Mapping[str, Rejected]] = field(default_factory=dict)
+
+
+def evse_overviews(
+    store: Store, lanes: Sequence[LaneScope], mapping: StatusMapping, evse_ids: Collection[str] | None = None
+) -> Iterator[EvseOverview]:
+    """
+    Stream what is known of EVSEs, in the order of their EvseIDs.
+
+    Args:
+        lanes: All lanes of the settings.
+        evse_ids: Whose; in any spelling, and whatever the store does not know is left out. None: all.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    keys = None if evse_ids is None else {evse_key(text) for text in evse_ids}
+    leaving = (_withdrawals(store, lane, keys) for lane in lanes)
+    yield from merge(_rows(store, lanes, mapping, keys), *leaving, key=attrgetter("evse_id"))
+
+
+def _rows(
+    store: Store, lanes: Sequence[LaneScope], mapping: StatusMapping, keys: Collection[str] | None
+) -> Iterator[EvseOverview]:
+    by_operator = {operator: lane for lane in lanes for operator in lane.operator_keys}
+    last: object = None
+    while True:
+        with store.reading() as connection:
+            page, last, full = _read_page(connection, store, lanes, keys, last)
+        for row in page.rows:
+            if not is_removed(row.status):
+                yield _overview(row, page, by_operator.get(operator_key(row.operator_id)), mapping)
+        if not full:
+            return
+
+
+def _read_page(
+    connection: Connection, store: Store, lanes: Sequence[LaneScope], keys: Collection[str] | None, last: object
+) -> tuple[_Page, object, bool]:
+    now = store.now(connection)
+    status = evse_status.c
+    # The key as the driver returns it keeps the place among keys that are not UTF-8.
+    place = literal_column("evse_status.evse_id", NULLTYPE).label("place")
+    statement = select(
+        status.evse_id, status.operator_id, status.status, WindowLimit(status.changed_at).label("at"), place
+    )
+    if last is not None:
+        statement = statement.where(beyond(status.evse_id, last))
+    if keys is not None:
+        statement = statement.where(among(EvseKey(status.evse_id), keys))
+    read = connection.execute(statement.order_by(status.evse_id).limit(PAGE)).all()
+    rows = [StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at) for row in read]
+    wanted = {evse_key(row.evse_id) for row in rows}
+    page = _Page(
+        now=now,
+        rows=rows,
+        found=read_found(connection, wanted, now),
+        entries={lane.lane: read_entries(connection, lane.lane, wanted) for lane in lanes},
+        positions={lane.lane: read_position(connection, lane.lane) for lane in lanes},
+    )
+    return page, read[-1].place if read else last, len(read) == PAGE
+
+
+def _overview(row: StatusRow, page: _Page, lane: LaneScope | None, mapping: StatusMapping) -> EvseOverview:
+    key = evse_key(row.evse_id)
+    found = page.found.get(key, Found())
+    resolution = resolve(row.status, found.windows, page.now, mapping)
+    rejected = _why_not(row, page, lane)
+    entry = None
+    if lane is not None and rejected is None:
+        entry = page.entries[lane.lane].get(key)
+    position = page.positions[lane.lane] if lane is not None else Position()
+    return EvseOverview(
+        evse_id=row.evse_id,
+        operator_id=row.operator_id,
+        lane=lane.lane if lane is not None else None,
+        technical=row.status,
+        changed_at=row.changed_at,
+        windows=found.windows,
+        resolution=resolution,
+        rejected=rejected,
+        entry=entry,
+        state=EvseState.QUARANTINED if rejected is not None else _state(entry, resolution.oicp, position),
+        now=page.now,
+    )
+
+
+def _why_not(row: StatusRow, page: _Page, lane: LaneScope | None) -> Rejected | None:
+    key = evse_key(row.evse_id)
+    if lane is None:
+        detail = f"no account serves operator {foreign_text(row.operator_id, 60)}: add it to [[operators]]"
+        return Rejected(row.evse_id, key, row.operator_id, Rejection.OPERATOR_NOT_SERVED, detail)
+    judged = page.judged.get((lane.lane, key))
+    if judged is None:
+        found = page.found.get(key)
+        siblings = found.rows if found is not None else [row]
+        ours = [each for each in siblings if operator_key(each.operator_id) in lane.operator_keys]
+        _, rejected = judge_rows(ours, lane.operator_keys)
+        judged = page.judged[lane.lane, key] = {each.evse_id: each for each in rejected}
+    return judged.get(row.evse_id)
+
+
+def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) -> Iterator[EvseOverview]:
+    """Stream what the hub may hold although no row stands for it any more."""
+    leaving = select(*ENTRY_COLUMNS).where(
+        ledger.c.lane == lane.lane,
+        may_be_at_the_hub(),
+        ledger.c.withdrawn_at.is_(None),
+        ~has_live_row(ledger.c.canonical, lane.operator_keys),
+    )
+    if keys is not None:
+        leaving = leaving.where(among(ledger.c.canonical, keys))
+    last = ""
+    while True:
+        statement = leaving.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(PAGE)
+        with store.reading() as connection:
+            now = store.now(connection)
+            position = read_position(connection, lane.lane)
+            entries = [entry_of(row) for row in connection.execute(statement)]
+        for entry in entries:
+            yield EvseOverview(
+                evse_id=entry.evse_id,
+                operator_id=None,
+                lane=lane.lane,
+                technical=None,
+                changed_at=None,
+                windows=(),
+                resolution=None,
+                rejected=None,
+                entry=entry,
+                state=_state(entry, None, position),
+                now=now,
+            )
+        if len(entries) < PAGE:
+            return
+        last = entries[-1].evse_id
+
+
+def _state(entry: Entry | None, published: Any, position: Position) -> EvseState:
+    """Judge one EVSE; *published* is None when it is to be withdrawn."""
+    if entry is None:
+        return EvseState.PENDING
+    if entry.held_since is not None and entry.approved_at is None:
+        return EvseState.HELD
+    before = position.doubted_before
+    lost = before is not None and entry.asserted_at is not None and entry.asserted_at < before
+    if entry.doubted_at is not None or lost:
+        return EvseState.IN_DOUBT
+    if entry.retry_at is not None:
+        return EvseState.QUARANTINED
+    if entry.acknowledged is not published or entry.presence is Presence.ABSENT:
+        return EvseState.PENDING
+    return EvseState.IN_SYNC

@@ -1,0 +1,157 @@
+"""
+Does what people ask for: a full load, letting go of quarantined records, approving withdrawals.
+
+Each change is made under the lane's lock and makes its EVSEs due, so that the daemon, whichever process it is, finds it
+with its next look.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key
+from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import among
+from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, write_entries
+from oicp_adapter.store.position import lock_position, write_position
+from oicp_adapter.store.schema import ledger, rejection
+from oicp_adapter.store.withdrawals import UNSETTLED
+from oicp_adapter.sync.model import Entry, Position, Rejected, Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWithdrawal:
+    """
+    A withdrawal that waits for a person.
+
+    Attributes:
+        acknowledged: What the hub shows; None: not known.
+        held_since: Since when it waits.
+    """
+
+    evse_id: EvseId
+    acknowledged: OicpStatus | None
+    held_since: datetime
+
+
+def request_full_load(store: Store, lane: str, *, by: str) -> datetime:
+    """
+    Ask for a full load as the lane's next request; a second call before it was sent changes nothing but the name.
+
+    Returns:
+        When it was asked for, by the database's clock.
+
+    Raises:
+        StoreError: The store could not be written.
+    """
+    with _locked(store, lane) as (connection, position, now):
+        asked = position.full_load_requested_at or now
+        write_position(connection, lane, replace(position, full_load_requested_at=asked, full_load_requested_by=by))
+        return asked
+
+
+def quarantined(store: Store, lane: str) -> Sequence[Entry]:
+    """
+    Return the records of a lane that the hub refused and that have a backoff of their own, in order of their keys.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    with store.reading() as connection:
+        return _read(connection, lane, None, _QUARANTINED)
+
+
+def release_quarantine(store: Store, lane: str, evse_ids: Collection[str] | None = None) -> Sequence[EvseId]:
+    """
+    Let quarantined records be tried now, still apart from the healthy ones, their backoff as after the first failure.
+
+    Args:
+        evse_ids: Which, in any spelling; None: all of the lane.
+
+    Returns:
+        Those that were released.
+
+    Raises:
+        StoreError: The store could not be written.
+    """
+    with _locked(store, lane) as (connection, _, now):
+        entries = _read(connection, lane, evse_ids, _QUARANTINED)
+        write_entries(connection, lane, [replace(e, failures=1, retry_at=None, due_at=now) for e in entries])
+    return [entry.evse_id for entry in entries]
+
+
+def held_withdrawals(store: Store, lane: str) -> Sequence[HeldWithdrawal]:
+    """
+    Return the withdrawals of a lane that wait for a person, in order of their keys.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    with store.reading() as connection:
+        held = _read(connection, lane, None, _HELD)
+    return [HeldWithdrawal(entry.evse_id, entry.acknowledged, entry.held_since) for entry in held if entry.held_since]
+
+
+def approve_withdrawals(store: Store, lane: str, evse_ids: Collection[str], *, by: str) -> Sequence[EvseId]:
+    """
+    Approve exactly these withdrawals.
+
+    Args:
+        evse_ids: In any spelling. What is not held is left alone: nobody approves what nobody has shown them.
+        by: Who approves.
+
+    Returns:
+        Those that were approved.
+
+    Raises:
+        StoreError: The store could not be written.
+    """
+    with _locked(store, lane) as (connection, _, now):
+        entries = _read(connection, lane, evse_ids, _HELD)
+        write_entries(connection, lane, [replace(e, approved_at=now, approved_by=by, due_at=now) for e in entries])
+    return [entry.evse_id for entry in entries]
+
+
+def rejections(store: Store, lane: str) -> Sequence[Rejected]:
+    """
+    Return the rows of a lane that never leave the house, in the order of their EvseIDs.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    statement = select(rejection).where(rejection.c.lane == lane).order_by(rejection.c.evse_id)
+    with store.reading() as connection:
+        return [
+            Rejected(
+                EvseId(row.evse_id),
+                CanonicalEvseId(row.canonical),
+                OperatorId(row.operator_id),
+                Rejection(row.reason),
+                row.detail,
+            )
+            for row in connection.execute(statement)
+        ]
+
+
+_QUARANTINED = ledger.c.retry_at.is_not(None)
+_HELD = ledger.c.held_since.is_not(None) & ledger.c.approved_at.is_(None)
+
+
+@contextmanager
+def _locked(store: Store, lane: str) -> Iterator[tuple[Connection, Position, datetime]]:
+    with store.writing() as connection:
+        position = lock_position(connection, lane)
+        yield connection, position, store.now(connection)
+
+
+def _read(
+    connection: Connection, lane: str, evse_ids: Collection[str] | None, condition: ColumnElement[bool]
+) -> Sequence[Entry]:
+    statement = select(*ENTRY_COLUMNS).where(ledger.c.lane == lane, UNSETTLED, condition)
+    if evse_ids is not None:
+        statement = statement.where(among(ledger.c.canonical, {evse_key(text) for text in evse_ids}))
+    return [entry_of(row) for row in connection.execute(statement.order_by(ledger.c.canonical))]

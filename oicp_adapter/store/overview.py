@@ -1,0 +1,167 @@
+"""
+Counts what a lane's books and the shared tables hold, for metrics and commands.
+
+Counting reads whole tables: it is for a survey every few seconds, never for the way of a change.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Final, Literal, NamedTuple
+
+from sqlalchemy import Connection, case, exists, func, literal, literal_column, not_, select
+
+from oicp_adapter.domain.statuses import Status, TemporaryStatus, normalise
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import EvseKey, Kind, OperatorKey, Word, among, constant, is_removed, not_over
+from oicp_adapter.store.hints import hinted_keys
+from oicp_adapter.store.observing import KINDS
+from oicp_adapter.store.position import read_position
+from oicp_adapter.store.schema import evse_status, hint, ledger, rejection, temporary_status
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.withdrawals import UNSETTLED
+from oicp_adapter.sync.model import Position
+
+WindowPhase = Literal["active", "upcoming"]
+"""Where a window stands that is not over."""
+
+_PHASES: Final[Sequence[WindowPhase]] = ("active", "upcoming")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """
+    What the books of a lane hold.
+
+    Attributes:
+        acknowledged: EVSEs by the OICP status that the hub confirmed last.
+        pending: EVSEs that wait to be pushed, or to be looked at after a change.
+        oldest_pending: Since when the first of them waits; None: nothing does.
+        quarantined: EVSEs with a backoff of their own after the hub refused them.
+        held: Withdrawals that wait for a person.
+        rejected: Rows of `evse_status` that never leave the house, by reason.
+        windows: Windows of the lane's EVSEs that are not over, by kind and phase; every combination is there.
+        position: Where the lane stands.
+    """
+
+    acknowledged: Mapping[str, int]
+    pending: int
+    oldest_pending: datetime | None
+    quarantined: int
+    held: int
+    rejected: Mapping[str, int]
+    windows: Mapping[tuple[TemporaryStatus, WindowPhase], int]
+    position: Position
+
+
+class Example(NamedTuple):
+    """A word or an operator of `evse_status`, how many rows have it, and one of them."""
+
+    text: str
+    rows: int
+    evse_id: str
+
+
+def lane_counts(store: Store, scope: LaneScope) -> LaneCounts:
+    """
+    Count what the books of a lane hold.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    mine = ledger.c.lane == scope.lane
+    with store.reading() as connection:
+        now = store.now(connection)
+        statuses = select(ledger.c.acknowledged, func.count()).where(mine, ledger.c.acknowledged.is_not(None))
+        acknowledged = connection.execute(statuses.group_by(ledger.c.acknowledged))
+        reasons = select(rejection.c.reason, func.count()).where(rejection.c.lane == scope.lane)
+        quarantined = select(func.count()).where(mine, UNSETTLED, ledger.c.retry_at.is_not(None))
+        held = select(func.count()).where(
+            mine, UNSETTLED, ledger.c.held_since.is_not(None), ledger.c.approved_at.is_(None)
+        )
+        pending, oldest = _pending(connection, scope)
+        return LaneCounts(
+            acknowledged=dict(acknowledged.tuples().all()),
+            pending=pending,
+            oldest_pending=oldest,
+            quarantined=connection.execute(quarantined).scalar_one(),
+            held=connection.execute(held).scalar_one(),
+            rejected=dict(connection.execute(reasons.group_by(rejection.c.reason)).tuples().all()),
+            windows=_windows(connection, scope, now),
+            position=read_position(connection, scope.lane),
+        )
+
+
+def unserved_operators(store: Store, operator_keys: Collection[str]) -> Sequence[Example]:
+    """
+    Return the operators of `evse_status` that no lane serves, as spelled there, the ones with most EVSEs first.
+
+    Args:
+        operator_keys: Canonical OperatorIDs of all lanes.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    operator = evse_status.c.operator_id
+    statement = (
+        select(operator, func.count().label("rows"), func.min(evse_status.c.evse_id))
+        .where(not_(among(OperatorKey(operator), operator_keys)), ~is_removed(evse_status.c.status))
+        .group_by(operator)
+        .order_by(literal_column("2").desc(), operator)
+    )
+    with store.reading() as connection:
+        return [Example(*row) for row in connection.execute(statement)]
+
+
+def unmapped_words(store: Store) -> Sequence[Example]:
+    """
+    Return the status words of `evse_status` that the table does not know, as spelled there, the most frequent first.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    status = evse_status.c.status
+    known = [constant(normalise(word)) for word in Status]
+    statement = (
+        select(status, func.count().label("rows"), func.min(evse_status.c.evse_id))
+        .where(Word(status).not_in(known), ~is_removed(status))
+        .group_by(status)
+        .order_by(literal_column("2").desc(), status)
+    )
+    with store.reading() as connection:
+        return [Example(*row) for row in connection.execute(statement)]
+
+
+def _pending(connection: Connection, scope: LaneScope) -> tuple[int, datetime | None]:
+    """Count the EVSEs that are pending by the ledger, or hinted at, each once."""
+    waiting = select(ledger.c.canonical).where(ledger.c.lane == scope.lane, ledger.c.pending_since.is_not(None))
+    either = waiting.union(hinted_keys(scope.operator_keys)).subquery()
+    count: int = connection.execute(select(func.count()).select_from(either)).scalar_one()
+    since = select(func.min(ledger.c.pending_since)).where(
+        ledger.c.lane == scope.lane, ledger.c.pending_since.is_not(None)
+    )
+    left = select(func.min(hint.c.created_at)).where(among(hint.c.operator_key, scope.operator_keys))
+    instants = [connection.execute(since).scalar_one(), connection.execute(left).scalar_one()]
+    return count, min((instant for instant in instants if instant is not None), default=None)
+
+
+def _windows(
+    connection: Connection, scope: LaneScope, now: datetime
+) -> Mapping[tuple[TemporaryStatus, WindowPhase], int]:
+    window = temporary_status.c
+    phase = case((window.valid_from <= now, literal("active")), else_=literal("upcoming"))
+    owned = exists(
+        select(literal_column("1")).where(
+            EvseKey(evse_status.c.evse_id) == EvseKey(window.evse_id),
+            among(OperatorKey(evse_status.c.operator_id), scope.operator_keys),
+        )
+    )
+    shaped = (
+        select(Kind(window.status).label("kind"), phase.label("phase"))
+        .where(not_over(window.valid_to, window.ended_at, now), owned)
+        .subquery()
+    )
+    counted = select(shaped.c.kind, shaped.c.phase, func.count()).group_by(shaped.c.kind, shaped.c.phase)
+    found = {(kind, phase): count for kind, phase, count in connection.execute(counted)}
+    return {(KINDS[kind], phase): found.get((kind, phase), 0) for kind, phase in product(KINDS, _PHASES)}
