@@ -48,7 +48,8 @@ class Latencies:
             raise MeasurementError(f"{len(missing)} of {len(committed)} changes never arrived")
         took = sorted(1000 * (received[evse] - at) for evse, at in committed.items())
         late = max(received[evse] for evse in committed) - max(committed.values())
-        return cls(len(took), *(quantile(took, share) for share in (0.5, 0.95, 0.99)), took[-1], 1000 * late)
+        p50, p95, p99 = (quantile(took, share) for share in (0.5, 0.95, 0.99))
+        return cls(len(took), p50, p95, p99, took[-1], 1000 * late)
 
     def __str__(self) -> str:
         return " / ".join(f"{value:.0f}" for value in (self.p50, self.p95, self.p99, self.most))

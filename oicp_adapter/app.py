@@ -4,7 +4,6 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,20 +22,11 @@ from oicp_adapter.logs import RepeatFilter
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime
 from oicp_adapter.settings import OperatorSettings, PushMode, Settings
-from oicp_adapter.store.engine import Store, open_store
+from oicp_adapter.store.configured import configured_store, lane_scopes
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.scope import LaneScope
-
-
-def configured_store(settings: Settings) -> Store:
-    """Open the store that the settings name; nothing is connected yet."""
-    return open_store(settings.store.url, password=_reveal(settings.store.password))
-
-
-def lane_scopes(settings: Settings) -> Sequence[LaneScope]:
-    """Return what each lane covers, in the order of the settings."""
-    return [LaneScope(lane=each.canonical, operator_keys=each.operator_keys) for each in settings.operators]
 
 
 def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:

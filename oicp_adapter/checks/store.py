@@ -9,7 +9,8 @@ from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.checks.rows import row_findings
 from oicp_adapter.domain.errors import ConfigurationError, StoreError, StoreSchemaError
 from oicp_adapter.settings import Settings
-from oicp_adapter.store.engine import Store, open_store
+from oicp_adapter.store.configured import configured_store
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import UPGRADE
 from oicp_adapter.store.migrate import check
 
@@ -22,9 +23,8 @@ _FIRST_WITH_WAL: Final = (3, 7, 0)
 
 def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
     """Look at the store without changing it; a file that does not exist is not created."""
-    password = settings.store.password
     try:
-        with open_store(settings.store.url, password=password.get_secret_value() if password else None) as store:
+        with configured_store(settings) as store:
             if (finding := _without_file(store)) is not None:
                 yield finding
                 return

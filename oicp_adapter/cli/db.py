@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.app import configured_store
 from oicp_adapter.checks.rows import row_findings
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_table, progress
 from oicp_adapter.domain.errors import ConfigurationError, StoreSchemaError
+from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.failures import UPGRADE
 from oicp_adapter.store.fleet_import import import_fleet
 from oicp_adapter.store.migrate import check as check_schema

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from oicp_adapter.app import configured_store, lane_scopes
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
 from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import operator_key
+from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import (
     HeldWithdrawal,

@@ -8,31 +8,66 @@ Exit codes: 0 done, 2 wrong usage, 69 a dependency is unavailable, 70 internal e
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 from oicp_adapter import __version__
 from oicp_adapter.cli import Invocation
-from oicp_adapter.cli.certs import certs
-from oicp_adapter.cli.check import check
-from oicp_adapter.cli.db import db
-from oicp_adapter.cli.hub import hub
-from oicp_adapter.cli.lanes import full_load, quarantine, withdrawals
 from oicp_adapter.cli.output import note
-from oicp_adapter.cli.run import run
-from oicp_adapter.cli.status import explain, plan, status
-from oicp_adapter.cli.temporary import temporary
 from oicp_adapter.domain.errors import AdapterError, foreign_text
 
 INTERNAL_ERROR: Final = 70
 NAME: Final = "oicp-adapter"
 
 
+_COMMANDS: Final = {
+    "demo": "demo:demo",
+    "run": "run:run",
+    "hub": "hub:hub",
+    "check": "check:check",
+    "status": "status:status",
+    "explain": "status:explain",
+    "plan": "status:plan",
+    "temporary": "temporary:temporary",
+    "full-load": "lanes:full_load",
+    "quarantine": "lanes:quarantine",
+    "withdrawals": "lanes:withdrawals",
+    "db": "db:db",
+    "certs": "certs:certs",
+}
+"""Each command's module below `oicp_adapter.cli` and its name there, in the order of the help."""
+
+
 class Commands(TyperGroup):
-    """The group of all commands, which lets no error out as a traceback unless it was asked for."""
+    """
+    The group of all commands.
+
+    It imports a command's module when the command is wanted, since all of them together take a second to import; and it
+    lets no error out as a traceback unless that was asked for.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, in the order of the help."""
+        return [*_COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, None when there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"oicp_adapter.cli.{module}"), name)
+        if not isinstance(found, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(cmd_name)(found)
+            found = single
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and map what it raises."""
@@ -60,18 +95,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps the EVSE statuses at Hubject equal to an operator's own, temporary statuses included.",
 )
-app.command()(run)
-app.command()(hub)
-app.command()(check)
-app.command()(status)
-app.command()(explain)
-app.command()(plan)
-app.command("full-load")(full_load)
-app.add_typer(temporary, name="temporary")
-app.add_typer(quarantine, name="quarantine")
-app.add_typer(withdrawals, name="withdrawals")
-app.add_typer(db, name="db")
-app.add_typer(certs, name="certs")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature is Typer's

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from oicp_adapter.app import configured_store, lane_scopes
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
 from oicp_adapter.control.dry_run import planned_requests
@@ -14,6 +13,7 @@ from oicp_adapter.control.evse_document import evse_document
 from oicp_adapter.control.explanation import explain_evse
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.settings import Settings
+from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import EvseOverview, evse_overviews
 

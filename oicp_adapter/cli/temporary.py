@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from oicp_adapter.app import configured_store
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import print_json_array, print_table
 from oicp_adapter.cli.times import parse_duration, parse_instant
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.domain.statuses import StatusMapping, TemporaryStatus, normalise
+from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.temporary import (

@@ -42,7 +42,7 @@ FAILED: Final = 1
 _WRITE_EVERY: Final = 0.1
 _LOOK_EVERY: Final = 0.25
 _LOOK_SHARE: Final = 5
-"""A look at a large fleet takes long; at least so many times as long nothing is looked at."""
+"""A look at a large fleet is much work; for at least so many times as long nothing is looked at."""
 
 _METRICS_EVERY: Final = 1.0
 
@@ -164,9 +164,9 @@ class _Play:
             self._changes += sum(isinstance(each, StatusChanged) for each in happened)
             if time.monotonic() >= look_at:
                 self._scene.require_alive()
-                looked = time.monotonic()
-                show(self._frame(looked - began))
-                look_at = time.monotonic() + max(_LOOK_EVERY, _LOOK_SHARE * (time.monotonic() - looked))
+                spent = time.thread_time()
+                show(self._frame(time.monotonic() - began))
+                look_at = time.monotonic() + max(_LOOK_EVERY, _LOOK_SHARE * (time.thread_time() - spent))
             stop.wait(_WRITE_EVERY)
 
     def _frame(self, elapsed: float) -> Frame:

@@ -130,7 +130,6 @@ def settings_text(store_file: Path, accounts: Sequence[Account], hub: Any) -> st
             for account in accounts
         ),
         ("[push]", {"settle": _SETTLE, "late_apply": _LATE_APPLY}),
-        ("[full_load]", {"at": ""}),
         ("[log]", {"format": "json"}),
     ]
     # A JSON string, number or list of strings is one of TOML too, as long as no character is escaped as a surrogate.
