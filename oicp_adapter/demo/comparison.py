@@ -53,12 +53,14 @@ class Comparison:
     Attributes:
         equal: EVSEs of which the hub holds what it should.
         differences: The others, and what the hub holds and should not.
-        unpushable: Rows that the hub cannot be told about, by reason.
+        left_out: Rows that the hub cannot be told about.
+        unpushable: These by reason; a row may have two.
         answered: Whether the hub answered at all.
     """
 
     equal: int
     differences: Sequence[Difference]
+    left_out: int
     unpushable: Sequence[Unpushable]
     answered: bool
 
@@ -86,7 +88,7 @@ def compare(judgement: Judgement, held: Mapping[str, Mapping[str, str]] | None) 
             differences.append(_different(each, status))
     for lane, left in remaining.items():
         differences.extend(Difference(lane, key, None, status) for key, status in left.items())
-    return Comparison(equal, differences, judgement.unpushable, answered=held is not None)
+    return Comparison(equal, differences, judgement.left_out, judgement.unpushable, answered=held is not None)
 
 
 def await_equality(

@@ -5,8 +5,9 @@ Decides what the hub should hold, from the shared tables alone, and names what n
 2. Every row is either wanted at the hub, withdrawn, or named with a reason and what to do about it.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,10 +20,11 @@ from oicp_adapter.domain.resolution import Resolution, resolve
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.sync.assess import judge_rows
-from oicp_adapter.sync.model import Rejection, StatusRow
+from oicp_adapter.sync.model import Rejected, Rejection, StatusRow
 
 _EXAMPLES: Final = 3
 _SHOWN: Final = 40
+_PUNCTUATION: Final = re.compile("[^A-Z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,17 @@ class Unpushable:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All EVSEs that the hub should hold, and all rows that it cannot be told about, the largest group first."""
+    """
+    What the hub should hold, and what it cannot be told.
+
+    Attributes:
+        wanted: The EVSEs that it should hold.
+        left_out: How many rows it cannot be told about.
+        unpushable: These by reason, the most frequent first; a row may have two.
+    """
 
     wanted: Sequence[Wanted]
+    left_out: int
     unpushable: Sequence[Unpushable]
 
 
@@ -93,26 +103,32 @@ def judge(shared: Shared, accounts: Sequence[Account], now: datetime, mapping: S
     """Decide what the hub should hold at *now* (aware, UTC) of the EVSEs of some accounts."""
     lanes = {key: account for account in accounts for key in account.operator_keys}
     spots: defaultdict[tuple[str, str], list[StatusRow]] = defaultdict(list)
-    reasons: dict[str, Unpushable] = {}
+    reasons: dict[tuple[str, str], Unpushable] = {}
+    left_out = 0
+
+    def name(row: StatusRow | Rejected, reason: tuple[str, str]) -> None:
+        reasons.setdefault(reason, Unpushable(*reason)).add(row.evse_id)
+
     for row in shared.rows:
         lane = lanes.get(operator_key(row.operator_id))
-        if lane is None:
-            what, cure = _unserved(row.operator_id)
-            reasons.setdefault(what, Unpushable(what, cure)).add(row.evse_id)
-        else:
+        if lane is not None:
             spots[lane.operator_id, evse_key(row.evse_id)].append(row)
+            continue
+        left_out += 1
+        for reason in _unserved(row):
+            name(row, reason)
     keys = {account.operator_id: account.operator_keys for account in accounts}
     wanted: list[Wanted] = []
     for (lane_id, key), rows in spots.items():
         winner, rejected = judge_rows(rows, keys[lane_id])
+        left_out += len(rejected)
         for refused in rejected:
-            what, cure = _WORDS[refused.reason]
-            reasons.setdefault(what, Unpushable(what, cure)).add(refused.evse_id)
+            name(refused, _WORDS[refused.reason])
         if winner is not None:
             windows = shared.windows.get(key, ())
             resolution = resolve(winner.status, windows, now, mapping)
             wanted.append(Wanted(lane_id, key, winner, resolution, _since(winner, windows, now)))
-    return Judgement(wanted, sorted(reasons.values(), key=lambda each: -each.count))
+    return Judgement(wanted, left_out, sorted(reasons.values(), key=lambda each: -each.count))
 
 
 def accounts_of(operator_ids: Iterable[str]) -> Sequence[Account]:
@@ -124,14 +140,17 @@ def accounts_of(operator_ids: Iterable[str]) -> Sequence[Account]:
     return tuple(found.values())
 
 
-def _unserved(operator_id: str) -> tuple[str, str]:
-    shown = foreign_text(operator_id, _SHOWN) or "(empty)"
-    if _is_operator_id(operator_id):
-        return f"EVSEs of operator {shown} belong to no lane", "add it as [[operators]], or to sub_operators"
-    return (
-        f"EVSEs have {shown} as operator_id, which is no OperatorID",
-        "write the OperatorID that the contract with Hubject names, in a form like DE*ABC or +49*810",
-    )
+def _unserved(row: StatusRow) -> Iterator[tuple[str, str]]:
+    """Yield why a row of no lane cannot be pushed, and what would be wrong with it besides if there were a lane."""
+    shown = foreign_text(row.operator_id, _SHOWN) or "(empty)"
+    if _is_operator_id(row.operator_id):
+        yield f"EVSEs of operator {shown} belong to no lane", "add it as [[operators]], or to sub_operators"
+    else:
+        cure = "write the OperatorID that the contract with Hubject names, in a form like DE*ABC or +49*810"
+        yield f"EVSEs have {shown} as operator_id, which is no OperatorID", cure
+    meant = _PUNCTUATION.sub("", operator_key(row.operator_id))
+    _, rejected = judge_rows([row], {meant})
+    yield from (_WORDS[refused.reason] for refused in rejected)
 
 
 def _is_operator_id(text: str) -> bool:

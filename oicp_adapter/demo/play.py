@@ -129,7 +129,7 @@ class _Play:
         self._metrics_at = 0.0
         self._seen: dict[tuple[str, str], datetime | None] = {}
         judgement = self._judge()
-        self._unpushable = sum(each.count for each in (*skipped, *judgement.unpushable))
+        self._unpushable = judgement.left_out + sum(each.count for each in skipped)
         self._named = (*skipped, *judgement.unpushable)
         fleet = {str(each.row.evse_id): each.row.status for each in judgement.wanted}
         self._life = Life(fleet, start=self._start, tempo=Tempo.of(len(fleet)), draw=generator)

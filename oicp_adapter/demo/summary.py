@@ -47,7 +47,7 @@ def summary(outcome: Outcome) -> Iterator[str]:
     """Yield the lines of the summary."""
     unpushable = (*outcome.skipped, *(outcome.comparison.unpushable if outcome.comparison else ()))
     if outcome.comparison is not None:
-        count = sum(each.count for each in unpushable)
+        count = outcome.comparison.left_out + sum(each.count for each in outcome.skipped)
         different = len(outcome.comparison.differences)
         yield f"compared     {outcome.comparison.equal} EVSEs equal, {different} different, {count} cannot be pushed"
     windows = outcome.windows

@@ -174,21 +174,26 @@ def _change(each: Standing) -> str:
 def _header(frame: Frame) -> Iterator[Text]:
     counts = Counter(each.published for each in frame.standings)
     end = "Ctrl-C ends it" if frame.remaining is None else f"{max(0.0, frame.remaining.total_seconds()):.0f} s to go"
-    yield Text.assemble(
+    yield _line(
         ("oicp-adapter demo", "bold"), f"  {frame.elapsed.total_seconds():.0f} s, {end}  ", (frame.metrics, "dim")
     )
-    shown = [part for status in OicpStatus for part in ((f"{counts[status]} {status}", STYLES[status]), "  ")]
-    yield Text.assemble(f"{len(frame.standings)} EVSEs  ", *shown)
+    shown = [part for status in OicpStatus for part in ("  ", (f"{counts[status]} {status}", STYLES[status]))]
+    left_out = f" ({frame.unpushable} more cannot be pushed)" if frame.unpushable else ""
+    yield _line(f"{len(frame.standings)} EVSEs{left_out}", *shown)
     windows = Counter(each.temporary for each in frame.standings if each.temporary)
     applying = "  ".join(f"{count} {kind}" for kind, count in sorted(windows.items())) or "none"
-    left_out = f"   {frame.unpushable} rows cannot be pushed" if frame.unpushable else ""
-    yield Text(f"temporary  {applying}   changes {frame.changes}{left_out}")
+    yield _line(f"{frame.changes} changes  temporary: {applying}")
     waiting = (f"{frame.waiting} waiting", "bold red" if frame.waiting else "green")
     if frame.lanes is None:
-        yield Text.assemble(waiting, ("  the daemon's metrics do not answer", "bold red"))
+        yield _line(waiting, ("  the daemon's metrics do not answer", "bold red"))
         return
-    lanes = [("  " + lane + " " + state, _LANE_STYLES.get(state, "yellow")) for lane, state in frame.lanes.items()]
-    yield Text.assemble(waiting, *lanes)
+    lanes = [(f"  {lane} {state}", _LANE_STYLES.get(state, "yellow")) for lane, state in frame.lanes.items()]
+    yield _line(waiting, *lanes)
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Return a line that is cut rather than wrapped: the height of the header is counted on."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def _lag(each: Standing) -> Text:

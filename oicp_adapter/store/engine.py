@@ -180,6 +180,21 @@ def transaction(connection: Connection, *, writes: bool) -> Iterator[None]:
         _refuse_aborted(connection)
 
 
+@contextmanager
+def whole_table(connection: Connection) -> Iterator[None]:
+    """
+    Run statements that join whole tables, which PostgreSQL must not plan row by row.
+
+    Freshly filled tables have no statistics; it then takes them for empty and compares each row with each.
+    """
+    postgresql = connection.dialect.name == "postgresql"
+    if postgresql:
+        connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+    yield
+    if postgresql:
+        connection.exec_driver_sql("SET LOCAL enable_nestloop = on")
+
+
 def raw(connection: Connection) -> Any:
     """Return the driver's connection, for what must cost next to nothing."""
     return connection.connection.dbapi_connection

@@ -20,7 +20,7 @@ from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
-from oicp_adapter.store.engine import Store, raw, transaction
+from oicp_adapter.store.engine import Store, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
@@ -178,11 +178,15 @@ class LaneTransaction:
 
     def prepare_full_load(self) -> full_load.FullLoadCount:
         """Fix what a full load would carry now; what would be missing from it becomes due."""
-        return full_load.prepare(self._connection, self._scope.lane, self._scope.operator_keys, self._mapping, self.now)
+        with whole_table(self._connection):
+            return full_load.prepare(
+                self._connection, self._scope.lane, self._scope.operator_keys, self._mapping, self.now
+            )
 
     def acknowledge_full_load(self, *, intent: Intent, policy: Policy) -> int:
         """Let the ledger say what the acknowledged full load did; return how many records it carried."""
-        return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
+        with whole_table(self._connection):
+            return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
 
     def drop_full_load(self) -> None:
         """Forget the records of the full load."""

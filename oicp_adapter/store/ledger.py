@@ -9,7 +9,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Executable, Row, Table, and_, case, delete, not_, or_, select
+from pydantic_core import to_json
+from sqlalchemy import Connection, Dialect, Executable, Row, Table, and_, case, delete, not_, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
@@ -60,7 +61,20 @@ def write_entries(connection: Connection, lane: str, entries: Sequence[Entry]) -
         {"lane": lane} | {name: getattr(entry, name) for name in ENTRY_FIELDS}
         for entry in sorted(entries, key=lambda entry: entry.canonical)
     ]
-    connection.execute(upsert(connection.dialect, ledger, ("lane", "canonical")), rows)
+    if connection.dialect.name == "postgresql":
+        # One statement with one parameter: planned once a batch, not once a row.
+        connection.execute(_POSTGRESQL_UPSERT, {"rows": to_json(rows).decode()})
+    else:
+        connection.execute(upsert(connection.dialect, ledger, ("lane", "canonical")), rows)
+
+
+_NAMES: Final = ", ".join(("lane", *ENTRY_FIELDS))
+_POSTGRESQL_UPSERT: Final = text(
+    f"INSERT INTO oicp_ledger ({_NAMES})"  # noqa: S608 - the names are our own columns
+    f" SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS oicp_ledger), CAST(:rows AS json))"
+    " ON CONFLICT (lane, canonical) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in ENTRY_FIELDS if name != "canonical")
+)
 
 
 def delete_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> None:

@@ -4,11 +4,11 @@ Counts what a lane's books and the shared tables hold, for metrics and commands.
 Counting reads whole tables: it is for a survey every few seconds, never for the way of a change.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, case, exists, func, literal, literal_column, not_, select
 
@@ -82,12 +82,12 @@ def lane_counts(store: Store, scope: LaneScope) -> LaneCounts:
         )
         pending, oldest = _pending(connection, scope)
         return LaneCounts(
-            acknowledged=dict(acknowledged.tuples().all()),
+            acknowledged=_by_word(acknowledged),
             pending=pending,
             oldest_pending=oldest,
             quarantined=connection.execute(quarantined).scalar_one(),
             held=connection.execute(held).scalar_one(),
-            rejected=dict(connection.execute(reasons.group_by(rejection.c.reason)).tuples().all()),
+            rejected=_by_word(connection.execute(reasons.group_by(rejection.c.reason))),
             windows=_windows(connection, scope, now),
             position=read_position(connection, scope.lane),
         )
@@ -131,6 +131,10 @@ def unmapped_words(store: Store) -> Sequence[Example]:
     )
     with store.reading() as connection:
         return [Example(*row) for row in connection.execute(statement)]
+
+
+def _by_word(rows: Iterable[Any]) -> Mapping[str, int]:
+    return {str(row[0]): row[1] for row in rows}
 
 
 def _pending(connection: Connection, scope: LaneScope) -> tuple[int, datetime | None]:

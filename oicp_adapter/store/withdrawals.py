@@ -31,6 +31,9 @@ from oicp_adapter.sync.model import Presence
 GUARD_SPAN: Final = timedelta(hours=24)
 """How long a withdrawal counts."""
 
+_PAGE: Final = 5000
+"""EVSEs of the backlog looked up at a time."""
+
 UNSETTLED: Final[ColumnElement[bool]] = literal_column(
     "(doubted_at IS NOT NULL OR debt_at IS NOT NULL OR held_since IS NOT NULL OR retry_at IS NOT NULL"
     " OR refusal IS NOT NULL)",
@@ -76,21 +79,23 @@ def has_live_row(canonical: ColumnElement[str], scope: frozenset[str]) -> Column
 
 
 def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:
+    """Count by pages of the backlog: joined in one statement, PostgreSQL would compare each row with each."""
     hinted = select(hint.c.evse_key).where(or_(among(hint.c.operator_key, scope), hint.c.operator_key.is_(None)))
     mine = ledger.c.lane == lane
     due = select(ledger.c.canonical).where(mine, ledger.c.due_at <= now)
     waiting = select(ledger.c.canonical).where(mine, ledger.c.pending_since.is_not(None))
     held = select(ledger.c.canonical).where(mine, UNSETTLED)
-    candidates = union(hinted, due, waiting, held).subquery("candidates")
-    vanishing = select(func.count()).select_from(
-        candidates.join(ledger, and_(mine, ledger.c.canonical == candidates.c.evse_key))
-    )
-    count: int = connection.execute(
-        vanishing.where(
-            may_be_at_the_hub(),
-            ledger.c.withdrawn_at.is_(None),
-            ledger.c.approved_at.is_(None),
-            ~has_live_row(ledger.c.canonical, scope),
+    backlog = union(hinted, due, waiting, held).subquery("backlog")
+    candidates = connection.execute(select(backlog.c.evse_key)).scalars()
+    count = 0
+    for page in candidates.partitions(_PAGE):
+        there = (
+            select(ledger.c.canonical)
+            .where(mine, among(ledger.c.canonical, page), may_be_at_the_hub())
+            .where(ledger.c.withdrawn_at.is_(None), ledger.c.approved_at.is_(None))
         )
-    ).scalar_one()
+        vanishing = set(connection.execute(there).scalars())
+        key = EvseKey(evse_status.c.evse_id)
+        standing = select(key).where(among(key, vanishing), live(OperatorKey(evse_status.c.operator_id), scope))
+        count += len(vanishing - set(connection.execute(standing).scalars()))
     return count

@@ -20,7 +20,7 @@ from typing import Final
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
 from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
-from oicp_adapter.sync.pacing import LONGEST_BACKOFF, backoff, longest_wait, quarantine
+from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backoff, longest_wait, quarantine
 
 PATIENCE_WITH_SILENCE: Final = 3
 """Unknown outcomes in a row after which a record is suspected rather than the hub, and its request halved."""
@@ -30,6 +30,9 @@ EVERYTHING: Final = 8
 
 PAUSE: Final = timedelta(seconds=1)
 """Between two attempts of a single record that nothing proves bad, times its failures, up to the longest backoff."""
+
+INSIST_FOR: Final = timedelta(hours=24)
+"""A delete that was refused without a word is repeated every hour for so long, since a ghost would strand drivers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
         acknowledged_at=now,
         asserted_at=intent.started_at,
         presence=Presence.ABSENT if deleted else Presence.PRESENT,
-        withdrawn_at=now if deleted else None,
+        withdrawn_at=(entry.withdrawn_at or now) if deleted else None,
         held_since=None,
         doubted_at=None,
         debt_at=max(debts, default=None),
@@ -256,8 +259,8 @@ def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
 
 def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
     if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange, position):
-        done = [_acknowledged(record, entry, exchange, position) for record, entry in rows]
-        return Settled(done, replace(position, silent_until=None))
+        gone = [_taken_as_gone(_acknowledged(record, entry, exchange, position), exchange) for record, entry in rows]
+        return Settled(gone, replace(position, silent_until=None))
     failed = [_failed(_untouched(entry, exchange), record, exchange) for record, entry in rows]
     to_blame = bool(failed) and all(_hub_takes_others(entry, position) for entry in failed)
     streak = position.refused_streak + (0 if to_blame else 1)
@@ -284,9 +287,18 @@ def _nothing_to_delete(entry: Entry, exchange: Exchange, position: Position) -> 
     """Tell whether a refused delete has reached its aim: the hub says so, or refuses it alone while it takes others."""
     if exchange.intent.action is not Action.DELETE:
         return False
-    if exchange.verdict.existence is ExistenceHint.MISSING:
+    if exchange.verdict.existence is ExistenceHint.MISSING or entry.withdrawn_at is not None:
         return True
     return entry.refused_singly > 0 and _hub_takes_others(entry, position)
+
+
+def _taken_as_gone(entry: Entry, exchange: Exchange) -> Entry:
+    """Keep asking for a while when the hub did not say why it refused a delete: it need not be for existence."""
+    again = exchange.now + LONGEST_QUARANTINE
+    withdrawn_at = entry.withdrawn_at or exchange.now
+    if exchange.verdict.existence is ExistenceHint.MISSING or again > withdrawn_at + INSIST_FOR:
+        return entry
+    return replace(entry, presence=Presence.UNKNOWN, debt_at=max(entry.debt_at or again, again))
 
 
 def _refused_batch(

