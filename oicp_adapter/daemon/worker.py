@@ -312,7 +312,7 @@ class LaneWorker:
             self._sweep = self._store.sweep(asserted_before=position.doubted_before)
 
     def _next_push(self, books: LaneTransaction, position: Position) -> Push | None:
-        if self._sweep is not None and position.full_load_tried_at is None:
+        if self._sweep is not None and position.full_load_tried_at is None and self._policy.full_load_at:
             return None  # the first full load needs every row registered, and nothing that it could overtake
         if self._full_load_is_due(books, position):
             push = self._full_load(books, position)

@@ -30,6 +30,7 @@ from oicp_adapter.demo.source import Source, from_file, made_up
 from oicp_adapter.demo.summary import Outcome, summary
 from oicp_adapter.demo.tables import SharedTables
 from oicp_adapter.demo.view import Frame, screen_for
+from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.engine import Store
 from oicp_adapter.sync.model import LaneState
@@ -125,6 +126,7 @@ class _Play:
         self._start = _now()
         self._progress = Progress(self._start)
         self._changes = 0
+        self._refused: StoreError | None = None
         self._lanes: dict[str, LaneState] | None = None
         self._metrics_at = 0.0
         self._seen: dict[tuple[str, str], datetime | None] = {}
@@ -140,7 +142,7 @@ class _Play:
         with screen_for(console) as screen:
             self._live(screen.show, stop)
         comparison = None
-        if self._wishes.seconds is not None and not stop.is_set():
+        if (self._wishes.seconds is not None or self._refused is not None) and not stop.is_set():
             say("the fleet is silent now; waiting for what is under way")
             comparison = await_equality(self._compare, now=_now, pause=stop.wait)
         outcome = self._finish(comparison)
@@ -150,7 +152,7 @@ class _Play:
             return 0 if self._wishes.seconds is None and outcome.daemon.clean else FAILED
         if outcome.passed:
             return 0
-        say(f"the daemon's {self._scene.daemon.tail()}")
+        say(f"the daemon: {self._scene.daemon.tail()}")
         return FAILED
 
     def _live(self, show: Callable[[Frame], None], stop: threading.Event) -> None:
@@ -160,7 +162,11 @@ class _Play:
         while not stop.is_set() and (seconds is None or time.monotonic() - began < seconds):
             now = _now()
             happened = self._life.until(now)
-            self._tables.write(happened, now)
+            try:
+                self._tables.write(happened, now)
+            except StoreError as exc:
+                self._refused = exc
+                return
             self._changes += sum(isinstance(each, StatusChanged) for each in happened)
             if time.monotonic() >= look_at:
                 self._scene.require_alive()
@@ -222,6 +228,7 @@ class _Play:
             windows=self._tables.count_windows(_now()),
             lags=self._progress.lags,
             requests=requests,
+            refused=self._refused,
             daemon=daemon,
             hub=self._scene.hub.end(),
         )

@@ -10,6 +10,7 @@ from oicp_adapter.demo.endpoints import Requests
 from oicp_adapter.demo.judgement import Unpushable
 from oicp_adapter.demo.progress import percentile
 from oicp_adapter.demo.tables import WindowCount
+from oicp_adapter.domain.errors import StoreError
 
 _NAMED: Final = 20
 """Differing EVSEs that are named; a dead worker would fill pages."""
@@ -26,6 +27,7 @@ class Outcome:
         changes: Changes of chargers that were written.
         lags: Seconds that changes took, as far as seen.
         requests: None: the hub does not answer.
+        refused: Why the fleet could not write to the store any more; None: it always could.
     """
 
     comparison: Comparison | None
@@ -36,11 +38,13 @@ class Outcome:
     requests: Requests | None
     daemon: Ending
     hub: Ending
+    refused: StoreError | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the hub holds what the store says, and both processes ended cleanly."""
-        return self.comparison is not None and self.comparison.is_equal and self.daemon.clean and self.hub.clean
+        """Whether the hub holds what the store says, no write of the fleet failed, and both processes ended cleanly."""
+        equal = self.comparison is not None and self.comparison.is_equal
+        return equal and self.refused is None and self.daemon.clean and self.hub.clean
 
 
 def summary(outcome: Outcome) -> Iterator[str]:
@@ -80,6 +84,8 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
         yield "FAILED: the hub does not hold what the store says"
     elif outcome.passed:
         yield "passed: the hub holds exactly what the store says"
+    if outcome.refused is not None:
+        yield f"FAILED: {outcome.refused}"
     if not outcome.daemon.clean or not outcome.hub.clean:
         yield "FAILED: a process did not end cleanly"
 

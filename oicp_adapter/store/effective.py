@@ -20,7 +20,7 @@ from oicp_adapter.store.expressions import (
     WindowLimit,
     WindowStart,
     Word,
-    among,
+    also_among,
     constant,
     is_removed,
     not_over,
@@ -55,6 +55,7 @@ def effective_rows(mapping: StatusMapping, now: datetime, *where: ColumnElement[
             next_boundary(key, now).label("valid_until"),
         )
         .where(*where)
+        .offset(0)  # a fence: else both planners compute each subquery again wherever its value is used
         .subquery("resolved")
     )
     return select(
@@ -73,7 +74,7 @@ def live(operators: ColumnElement[Any], scope: frozenset[str]) -> ColumnElement[
     Args:
         operators: The key of the row's operator.
     """
-    return and_(among(operators, scope), ~is_removed(evse_status.c.status))
+    return and_(also_among(operators, scope), ~is_removed(evse_status.c.status))
 
 
 def charger_status(status: ColumnElement[Any], mapping: StatusMapping) -> ColumnElement[str]:

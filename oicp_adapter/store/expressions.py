@@ -32,10 +32,10 @@ from oicp_adapter.domain.statuses import REMOVED
 from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
 
 KEY_SQL: Final = {
-    "sqlite": f"substr(upper(replace(replace({{0}}, '*', ''), '+', '')), 1, {KEY_LENGTH})",
+    "sqlite": f"CAST(substr(upper(replace(replace({{0}}, '*', ''), '+', '')), 1, {KEY_LENGTH}) AS TEXT)",
     "postgresql": f"left(upper(translate({{0}}, '*+', '') COLLATE \"C\"), {KEY_LENGTH})",
 }
-"""The key of an identifier, by dialect; `{0}` is the column."""
+"""The key of an identifier, by dialect; `{0}` is the column. Without the cast SQLite finds no column by its index."""
 
 _WORD_SQL: Final = {
     "sqlite": "lower(replace(replace(replace({0}, '_', ''), '-', ''), ' ', ''))",
@@ -114,9 +114,23 @@ class _Among(FunctionElement[bool]):
     inherit_cache = True
 
 
+class _AlsoAmong(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
 def among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Tell whether a text column is one of the values; one bind parameter, however many there are."""
     return _Among(column, bindparam(None, sorted(values), type_=TextList(), unique=True))
+
+
+def also_among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """
+    Tell the same as `among`, where another condition has the index to use.
+
+    SQLite knows nothing of how many rows a value has; offered both, it may walk all rows of an operator for each EVSE.
+    """
+    return _AlsoAmong(column, bindparam(None, sorted(values), type_=TextList(), unique=True))
 
 
 def among_ids(column: ColumnElement[Any], ids: Collection[int]) -> ColumnElement[bool]:
@@ -147,11 +161,18 @@ def beyond(column: ColumnElement[Any], last: object) -> ColumnElement[bool]:
     Args:
         last: As the driver returned it: in SQLite text that is not UTF-8, or a blob, is told apart from text.
     """
+    return column > _place(last)
+
+
+def up_to(column: ColumnElement[Any], last: object) -> ColumnElement[bool]:
+    """Tell whether a key comes no later than the last one of a page, as `beyond` takes it."""
+    return column <= _place(last)
+
+
+def _place(last: object) -> ColumnElement[Any]:
     if isinstance(last, OddText):
-        return column > cast(literal(last.raw, LargeBinary()), Text())
-    if isinstance(last, bytes):
-        return column > literal(last, LargeBinary())
-    return column > literal(last, Text())
+        return cast(literal(last.raw, LargeBinary()), Text())
+    return literal(last, LargeBinary() if isinstance(last, bytes) else Text())
 
 
 def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
@@ -211,6 +232,14 @@ def _later_sql(element: Later, compiler: SQLCompiler, **kw: Any) -> str:
 def _differs_sql(element: Differs, compiler: SQLCompiler, **kw: Any) -> str:
     one, other = _args(element, compiler, **kw)
     return f"({one} IS NOT {other})" if compiler.dialect.name == "sqlite" else f"({one} IS DISTINCT FROM {other})"
+
+
+@compiles(_AlsoAmong)
+def _also_among_sql(element: _AlsoAmong, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return f"(+{column} IN (SELECT value FROM json_each({values})))"  # noqa: S608 - compiled parts, no values
+    return f"({column} = ANY ({values}))"
 
 
 @compiles(_Among)

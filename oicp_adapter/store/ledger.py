@@ -10,12 +10,28 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, Dialect, Executable, Row, Table, and_, case, delete, not_, or_, select, text
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Executable,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    false,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.expressions import Differs, among
+from oicp_adapter.store.expressions import Differs, among, constant
 from oicp_adapter.store.schema import ledger, rejection
 from oicp_adapter.sync.model import Entry, Presence, Rejected
 
@@ -75,6 +91,29 @@ _POSTGRESQL_UPSERT: Final = text(
     " ON CONFLICT (lane, canonical) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in ENTRY_FIELDS if name != "canonical")
 )
+
+
+def register_entries(
+    connection: Connection, lane: str, spelt: Sequence[tuple[CanonicalEvseId, EvseId]], now: datetime
+) -> None:
+    """Insert ledger rows of EVSEs that the hub knows nothing of yet, due and pending at once; keep those there are."""
+    if not spelt:
+        return
+    zero: ColumnElement[int] = literal_column("0")
+    fresh = insert_into(connection.dialect, ledger).values(
+        lane=bindparam("lane"),
+        canonical=bindparam("canonical"),
+        evse_id=bindparam("evse_id"),
+        presence=constant(Presence.UNKNOWN.value),
+        failures=zero,
+        flipped=false(),
+        refused_singly=zero,
+        attempt=zero,
+        pending_since=bindparam("now"),
+        due_at=bindparam("now"),
+    )
+    rows = [{"lane": lane, "canonical": key, "evse_id": evse_id, "now": now} for key, evse_id in sorted(spelt)]
+    connection.execute(fresh.on_conflict_do_nothing(), rows)
 
 
 def delete_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> None:

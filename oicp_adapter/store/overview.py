@@ -14,7 +14,17 @@ from sqlalchemy import Connection, case, exists, func, literal, literal_column, 
 
 from oicp_adapter.domain.statuses import Status, TemporaryStatus, normalise
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, Kind, OperatorKey, Word, among, constant, is_removed, not_over
+from oicp_adapter.store.expressions import (
+    EvseKey,
+    Kind,
+    OperatorKey,
+    Word,
+    also_among,
+    among,
+    constant,
+    is_removed,
+    not_over,
+)
 from oicp_adapter.store.hints import hinted_keys
 from oicp_adapter.store.observing import KINDS
 from oicp_adapter.store.position import read_position
@@ -158,7 +168,7 @@ def _windows(
     owned = exists(
         select(literal_column("1")).where(
             EvseKey(evse_status.c.evse_id) == EvseKey(window.evse_id),
-            among(OperatorKey(evse_status.c.operator_id), scope.operator_keys),
+            also_among(OperatorKey(evse_status.c.operator_id), scope.operator_keys),
         )
     )
     shaped = (

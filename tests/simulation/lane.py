@@ -114,7 +114,7 @@ class Lane:
         self.faults = FaultBook()
         self.books = Books()
         self.now = START
-        self.dice = random.Random(seed)
+        self.dice = random.Random(seed)  # noqa: S311 - a test's dice
         self.sent: list[Sent] = []
         self.quarantined = 0
         self.held_states: set[str] = set()
@@ -275,12 +275,15 @@ class Lane:
             self.held_states.add(books.position.hold_reason)
         if ready_at(books.position, self.now, self.policy.requests_per_minute) > self.now:
             return False
+        return self._push_next()
+
+    def _push_next(self) -> bool:
         if self._full_load_possible():
             return self._push(Action.FULL_LOAD, (), [], suspect=False)
-        chosen = plan(self._observe(), books.position, self.policy)
+        chosen = plan(self._observe(), self.books.position, self.policy)
         self.crash_at("observed")
         if chosen is None:
-            return bool(self._unseen)
+            return bool(self._unseen or self.books.hints)
         return self._push(chosen.action, [item.record for item in chosen.work], chosen.work, suspect=chosen.suspect)
 
     def _push(self, action: Action, records: Sequence[Record], work: Sequence[Work], *, suspect: bool) -> bool:

@@ -309,9 +309,9 @@ def storm(lane: Lane, dice: random.Random) -> None:
     lane.crash_at = maybe
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(60))
 def test_after_any_storm_the_hub_converges_to_the_store(seed: int) -> None:
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311 - a test's dice
     hub = HubOptions(strict=dice.random() < 0.7, explain_refusals=dice.random() < 0.3, rate_limit=100)
     full_load_at = dice.choice(["", "12:20"])
     lane = Lane(hub=hub, seed=seed, policy=Policy(full_load_at=full_load_at, reassert_every=2 * HOUR))

@@ -55,9 +55,9 @@ def test_the_debt_of_a_lost_request_is_paid_after_it_can_no_longer_land(bench, f
     bench.write("DE*ABC*E0", "Available")
     first.pass_time(seconds=60)
     assert first.at_hub()["DEABCE0"] == "Available"
-    first.pass_time(seconds=120, step=10)
+    first.pass_time(seconds=120)
     assert first.at_hub()["DEABCE0"] == "OutOfService", "the lost request landed over its correction"
-    first.pass_time(seconds=200, step=10)
+    first.pass_time(seconds=200)
     assert first.at_hub()["DEABCE0"] == "Available"
     assert first.entry("DE*ABC*E0").debt_at is None
 
@@ -96,7 +96,7 @@ def test_a_recorded_push_is_not_made_again_by_a_successor(bench, first):
     bench.write("DE*ABC*E0", "Faulted")
     first.quiet()
     second = bench.lane(holder="two")
-    second.pass_time(seconds=120, step=5)
+    second.pass_time(seconds=120)
     assert second.wire.sent == []
     assert bench.events("push.abandoned") == []
 
@@ -176,7 +176,7 @@ def test_a_record_whose_commit_was_not_confirmed_is_read_again_and_not_assumed(b
         first.worker.turn()
     first.quiet()
     assert first.entry("DE*ABC*E0").acknowledged == "OutOfService"
-    first.pass_time(seconds=90, step=5)
+    first.pass_time(seconds=90)
     assert len(first.wire.since(1)) == 1
 
 

@@ -32,7 +32,7 @@ def look(progress, word, since, status, acknowledged_at, *, now):
 
 
 def test_a_change_that_is_not_acknowledged_waits_since_it_was_made():
-    standing = look(Progress(START), "Charging", at(1), "Available", at(0), at(3))
+    standing = look(Progress(START), "Charging", at(1), "Available", at(0), now=at(3))
 
     assert standing.waits
     assert standing.lag == timedelta(seconds=2)

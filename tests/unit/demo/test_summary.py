@@ -10,6 +10,7 @@ from oicp_adapter.demo.endpoints import Requests
 from oicp_adapter.demo.judgement import Unpushable
 from oicp_adapter.demo.summary import Outcome, summary
 from oicp_adapter.demo.tables import WindowCount
+from oicp_adapter.domain.errors import StoreUnavailableError
 
 CLEAN = Ending(0, 0.4, forced=False)
 GOOD = Outcome(
@@ -70,6 +71,13 @@ def test_a_hub_that_does_not_answer_fails():
 
     assert not outcome.passed
     assert last(outcome) == "FAILED: the hub does not answer"
+
+
+def test_a_fleet_that_could_not_write_fails_even_when_all_is_equal():
+    outcome = replace(GOOD, refused=StoreUnavailableError("database is locked", cure="run it again"))
+
+    assert not outcome.passed
+    assert last(outcome) == "FAILED: database is locked: run it again"
 
 
 def test_without_a_comparison_nothing_passed():

@@ -57,10 +57,7 @@ def test_blocked_and_reserved_never_make_a_charger_look_better_than_it_is(
     kind: TemporaryStatus, technical: str
 ) -> None:
     charger, temporary = PLAIN.oicp(Status(technical)), PLAIN.oicp(Status(kind.value))
-    if charger is OicpStatus.UNKNOWN:
-        wanted = temporary
-    else:
-        wanted = min(charger, temporary, key=LESS_USABLE_FIRST.index)
+    wanted = temporary if charger is OicpStatus.UNKNOWN else min(charger, temporary, key=LESS_USABLE_FIRST.index)
     assert now(technical, kind).oicp is wanted
 
 

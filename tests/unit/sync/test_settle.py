@@ -1,0 +1,320 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, evse_key
+from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
+from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
+from oicp_adapter.sync.pacing import LONGEST_QUARANTINE
+from oicp_adapter.sync.settle import EVERYTHING, Exchange, Settled, abandon, late_until, settle
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+POLICY = Policy()
+DONE = Verdict(Effect.APPLIED, code="000")
+SILENCE = Verdict(Effect.UNKNOWN, Scope.HUB, Reason.TIMEOUT)
+REFUSED = Verdict(Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD, "022", "Data error")
+FULL = Verdict(Effect.NOT_APPLIED, Scope.HUB, Reason.RATE_LIMITED, retry_after=timedelta(seconds=90))
+EXPIRED = Verdict(Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.UNAUTHORIZED, "017", "Unauthorized Access")
+PROVEN = Position(last_success_at=NOON - SECOND)
+"""A lane whose hub performed something a second ago."""
+
+
+def evse(number: int) -> EvseId:
+    return EvseId(f"DE*ABC*E{number}")
+
+
+def present(number: int, **changes: object) -> Entry:
+    entry = Entry(
+        evse_key(evse(number)), evse(number), OicpStatus.AVAILABLE, NOON - HOUR, NOON - HOUR, Presence.PRESENT
+    )
+    return replace(entry, **changes)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def request(action: Action, *entries: Entry) -> Intent:
+    records = tuple(Record(entry.canonical, entry.evse_id, OicpStatus.OCCUPIED) for entry in entries)
+    return Intent(1, 9, action, records, NOON - SECOND, NOON + 80 * SECOND)
+
+
+def after(
+    verdict: Verdict,
+    *entries: Entry,
+    action: Action = Action.UPDATE,
+    position: Position = Position(),  # noqa: B008 - frozen
+    next_look: Mapping[CanonicalEvseId, datetime | None] | None = None,
+) -> Settled:
+    exchange = Exchange(request(action, *entries), verdict, NOON, POLICY, 0.5, next_look or {})
+    return settle(exchange, {entry.canonical: entry for entry in entries}, position)
+
+
+def batch(size: int, **changes: object) -> list[Entry]:
+    return [present(number, **changes) for number in range(size)]
+
+
+def one(settled: Settled) -> Entry:
+    (entry,) = settled.entries
+    return entry
+
+
+# an acknowledgement
+
+
+def test_an_acknowledgement_writes_what_was_sent_and_takes_back_doubt_and_failures() -> None:
+    entry = one(after(DONE, present(1, doubted_at=NOON - HOUR, failures=3, flipped=True, batch_cap=1, retry_at=NOON)))
+    assert entry == replace(
+        present(1),
+        acknowledged=OicpStatus.OCCUPIED,
+        acknowledged_at=NOON,
+        asserted_at=NOON - SECOND,
+        attempt=9,
+        due_at=NOON - SECOND + POLICY.reassert_every,
+    )
+
+
+def test_a_debt_is_paid_only_by_a_push_that_began_after_it() -> None:
+    assert one(after(DONE, present(1, debt_at=NOON - SECOND))).debt_at is None
+    unpaid = one(after(DONE, present(1, debt_at=NOON)))
+    assert unpaid.debt_at == NOON
+    assert unpaid.due_at == NOON
+
+
+def test_what_is_acknowledged_while_a_lost_full_load_may_still_land_owes_another_push() -> None:
+    entry = one(after(DONE, present(1), position=Position(debt_at=NOON + HOUR)))
+    assert (entry.debt_at, entry.due_at) == (NOON + HOUR, NOON + HOUR)
+
+
+def test_the_next_look_is_at_the_boundary_that_the_plan_knew() -> None:
+    key = evse_key(evse(1))
+    assert one(after(DONE, present(1), next_look={key: NOON + SECOND})).due_at == NOON + SECOND
+
+
+def test_an_acknowledged_delete_leaves_a_tombstone() -> None:
+    entry = one(after(DONE, present(1), action=Action.DELETE))
+    assert (entry.acknowledged, entry.presence, entry.withdrawn_at) == (None, Presence.ABSENT, NOON)
+
+
+def test_a_repeated_delete_does_not_make_the_withdrawal_younger() -> None:
+    tombstone = present(1, withdrawn_at=NOON - HOUR, presence=Presence.ABSENT)
+    assert one(after(DONE, tombstone, action=Action.DELETE)).withdrawn_at == NOON - HOUR
+
+
+def test_an_acknowledgement_ends_every_wait_of_the_lane() -> None:
+    held = Position(hold_reason=Reason.UNAUTHORIZED, wait_until=NOON + HOUR, failures=5, refused_streak=9)
+    position = after(DONE, present(1), position=held).position
+    assert position == Position(last_success_at=NOON)
+
+
+def test_a_success_against_the_belief_makes_that_belief_the_first_guess() -> None:
+    assert after(DONE, present(1, flipped=True), action=Action.INSERT).position.flip_first
+    assert not after(DONE, present(1)).position.flip_first
+
+
+# silence
+
+
+def test_silence_is_doubt_now_and_a_debt_for_later() -> None:
+    settled = after(SILENCE, *batch(3))
+    for entry in settled.entries:
+        assert entry.doubted_at == NOON
+        assert entry.debt_at == NOON - SECOND + POLICY.send_within + POLICY.late_apply
+        assert entry.acknowledged is OicpStatus.AVAILABLE
+        assert entry.retry_at is None
+    assert settled.position.silent_until == NOON + POLICY.settle
+
+
+@pytest.mark.parametrize(
+    ("action", "presence"),
+    [(Action.UPDATE, Presence.PRESENT), (Action.INSERT, Presence.UNKNOWN), (Action.DELETE, Presence.UNKNOWN)],
+)
+def test_an_unanswered_insert_or_delete_leaves_existence_open(action: Action, presence: Presence) -> None:
+    assert one(after(SILENCE, present(1), action=action)).presence is presence
+
+
+def test_the_debt_of_an_older_lost_request_is_not_shortened() -> None:
+    assert one(after(SILENCE, present(1, debt_at=NOON + 5 * HOUR))).debt_at == NOON + 5 * HOUR
+
+
+def test_a_batch_is_halved_only_after_repeated_silence() -> None:
+    assert {entry.batch_cap for entry in after(SILENCE, *batch(10, failures=1)).entries} == {None}
+    assert {entry.batch_cap for entry in after(SILENCE, *batch(10, failures=2)).entries} == {5}
+
+
+def test_a_single_record_is_blamed_for_silence_only_with_proof_that_the_hub_takes_others() -> None:
+    suspect = present(1, failures=2, first_failed_at=NOON - HOUR)
+    assert after(SILENCE, suspect).quarantined == 0
+    settled = after(SILENCE, suspect, position=PROVEN)
+    assert settled.quarantined == 1
+    assert one(settled).refused_status is None
+    assert settled.position.failures == 0
+
+
+def test_a_silent_hub_makes_the_lane_wait_longer_each_time() -> None:
+    position = after(SILENCE, present(1), position=Position(failures=9)).position
+    assert position.failures == 10
+    assert position.wait_until == NOON + timedelta(seconds=30)
+
+
+def test_an_unanswered_full_load_puts_the_whole_lane_in_doubt() -> None:
+    settled = after(SILENCE, action=Action.FULL_LOAD, position=Position(full_load_requested_at=NOON))
+    assert not settled.entries
+    assert settled.position.doubted_before == NOON
+    assert settled.position.debt_at == late_until(request(Action.FULL_LOAD), POLICY)
+    assert settled.position.full_load_tried_at == NOON - SECOND
+    assert settled.position.full_load_requested_at is None
+
+
+# the hub's and the account's trouble
+
+
+def test_a_429_leaves_every_record_as_it_was_and_honours_retry_after() -> None:
+    settled = after(FULL, *batch(3, failures=1))
+    assert settled.position.wait_until == NOON + timedelta(seconds=90)
+    for entry in settled.entries:
+        assert (entry.failures, entry.doubted_at, entry.batch_cap, entry.due_at) == (1, None, None, NOON)
+
+
+def test_an_older_doubt_survives_a_request_that_was_not_performed() -> None:
+    assert one(after(FULL, present(1, doubted_at=NOON - HOUR))).doubted_at == NOON - HOUR
+
+
+def test_an_account_fault_holds_the_lane_with_the_hubs_words_and_blames_no_record() -> None:
+    settled = after(EXPIRED, *batch(3))
+    assert (settled.position.hold_reason, settled.position.hold_detail) == (Reason.UNAUTHORIZED, "Unauthorized Access")
+    assert {entry.failures for entry in settled.entries} == {0}
+    assert settled.position.wait_until is not None
+
+
+def test_what_was_never_sent_waits_for_nothing() -> None:
+    settled = after(Verdict(Effect.NOT_APPLIED, Scope.NONE, Reason.NOT_SENT), present(1))
+    assert settled.position == Position()
+
+
+def test_a_full_load_that_never_reached_the_hub_is_tried_again_today() -> None:
+    assert after(FULL, action=Action.FULL_LOAD).position.full_load_tried_at is None
+    assert after(REFUSED, action=Action.FULL_LOAD).position.full_load_tried_at is not None
+
+
+# a refusal
+
+
+def test_a_refusal_that_names_nobody_halves_the_request() -> None:
+    assert {entry.batch_cap for entry in after(REFUSED, *batch(10)).entries} == {5}
+    assert after(REFUSED, *batch(10)).quarantined == 0
+
+
+def test_a_refusal_that_names_a_record_takes_it_out_alone() -> None:
+    caps = [entry.batch_cap for entry in after(replace(REFUSED, bad_records=(2,)), *batch(5)).entries]
+    assert caps == [None, None, 1, None, None]
+
+
+def test_a_hub_that_names_again_and_again_does_not_lead_us_through_the_whole_request() -> None:
+    caps = [e.batch_cap for e in after(replace(REFUSED, bad_records=(2,)), *batch(6, failures=1)).entries]
+    assert caps == [3, 3, 1, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("entries", "verdict", "position"),
+    [
+        (batch(4, presence=Presence.UNKNOWN), REFUSED, Position()),
+        (batch(4), replace(REFUSED, existence=ExistenceHint.MISSING), Position()),
+        (batch(4), REFUSED, Position(flip_first=True)),
+    ],
+)
+def test_where_existence_is_likely_the_whole_request_is_tried_the_other_way_once(
+    entries: list[Entry], verdict: Verdict, position: Position
+) -> None:
+    tried = after(verdict, *entries, position=position)
+    assert all(entry.flipped and entry.batch_cap is None for entry in tried.entries)
+    again = after(verdict, *tried.entries, action=Action.INSERT, position=tried.position)
+    assert all(not entry.flipped and entry.batch_cap == 2 for entry in again.entries)
+    assert not again.position.flip_first
+
+
+def test_a_single_record_is_tried_under_the_other_belief_before_it_is_called_bad() -> None:
+    first = after(REFUSED, present(1, first_failed_at=NOON - HOUR), position=PROVEN)
+    assert (one(first).flipped, one(first).retry_at, first.quarantined) == (True, None, 0)
+    second = after(REFUSED, one(first), action=Action.INSERT, position=first.position)
+    assert second.quarantined == 1
+    assert one(second).retry_at is not None
+    assert one(second).refused_status is OicpStatus.OCCUPIED
+    assert one(second).presence is Presence.PRESENT  # only an acknowledgement changes the belief
+
+
+def test_without_proof_no_record_is_ever_called_bad_and_the_lane_is_held_instead() -> None:
+    settled = Settled([present(1)], Position())
+    for attempt in range(30):
+        settled = after(REFUSED, one(settled), position=settled.position)
+        assert settled.quarantined == 0
+        assert one(settled).retry_at is None
+        assert (settled.position.hold_reason is not None) is (attempt + 1 >= EVERYTHING)
+        due_at = one(settled).due_at
+        assert due_at is not None
+        assert due_at <= NOON + timedelta(seconds=60)
+    assert settled.position.hold_reason is Reason.EVERYTHING_REFUSED
+    assert settled.position.wait_until is not None
+    assert settled.position.wait_until <= NOON + POLICY.settle
+
+
+def test_a_refused_delete_of_the_unknown_is_success() -> None:
+    missing = replace(REFUSED, existence=ExistenceHint.MISSING)
+    entry = one(after(missing, present(1), action=Action.DELETE))
+    assert (entry.presence, entry.withdrawn_at, entry.debt_at) == (Presence.ABSENT, NOON, None)
+
+
+def test_a_refused_delete_proves_nothing_about_the_hub() -> None:
+    missing = replace(REFUSED, existence=ExistenceHint.MISSING)
+    position = after(missing, present(1), action=Action.DELETE, position=Position(refused_streak=3)).position
+    assert (position.last_success_at, position.refused_streak) == (None, 3)
+
+
+def test_a_bare_refusal_of_a_delete_is_believed_only_with_proof_and_asked_again() -> None:
+    suspect = present(1, refused_singly=1, failures=1, first_failed_at=NOON - HOUR)
+    assert one(after(REFUSED, suspect, action=Action.DELETE)).withdrawn_at is None
+    gone = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
+    assert gone.withdrawn_at == NOON
+    assert gone.debt_at == NOON + LONGEST_QUARANTINE
+    last = replace(gone, withdrawn_at=NOON - timedelta(hours=23, minutes=30), debt_at=None)
+    assert one(after(REFUSED, last, action=Action.DELETE)).debt_at is None
+
+
+# nobody will ever record it
+
+
+def test_an_abandoned_request_is_doubt_and_a_debt() -> None:
+    entries = batch(4)
+    settled = abandon(
+        request(Action.INSERT, *entries), {e.canonical: e for e in entries}, Position(), now=NOON, policy=POLICY
+    )
+    for entry in settled.entries:
+        assert (entry.doubted_at, entry.failures, entry.batch_cap) == (NOON, 1, None)
+        assert entry.debt_at is not None
+        assert entry.presence is Presence.UNKNOWN
+
+
+def test_a_record_that_keeps_killing_the_process_is_halved_out_and_then_waits_alone() -> None:
+    entries = batch(4, failures=2)
+    intent = request(Action.UPDATE, *entries)
+    halved = abandon(intent, {e.canonical: e for e in entries}, Position(), now=NOON, policy=POLICY)
+    assert {entry.batch_cap for entry in halved.entries} == {2}
+    killer = present(1, failures=2, first_failed_at=NOON - HOUR)
+    alone = request(Action.UPDATE, killer)
+    unproven = abandon(alone, {killer.canonical: killer}, Position(), now=NOON, policy=POLICY)
+    assert one(unproven).retry_at is None
+    proven = abandon(alone, {killer.canonical: killer}, PROVEN, now=NOON, policy=POLICY)
+    assert one(proven).retry_at == NOON + timedelta(minutes=4)
+
+
+def test_an_abandoned_full_load_puts_the_lane_in_doubt_and_counts_as_tried() -> None:
+    position = abandon(request(Action.FULL_LOAD), {}, Position(), now=NOON, policy=POLICY).position
+    assert position.doubted_before == NOON
+    assert position.full_load_tried_at == NOON - SECOND
+
+
+def test_a_record_without_a_ledger_row_gets_one() -> None:
+    entry = present(1)
+    exchange = Exchange(request(Action.INSERT, entry), DONE, NOON, POLICY, 0.5, {})
+    assert one(settle(exchange, {}, Position())).acknowledged is OicpStatus.OCCUPIED
