@@ -44,10 +44,10 @@ FULL: Final = Sizes(
 QUICK: Final = Sizes(
     fleet=5_000,
     runs=1,
-    propagation=6.0,
-    sustained=((1000, 3.0),),
+    propagation=5.0,
+    sustained=((1000, 2.0),),
     burst=5_000,
     syncs=(10_000,),
-    idle=6.0,
+    idle=5.0,
     sweeps=False,
 )

@@ -24,7 +24,7 @@ SWEEP_EVERY: Final = 10.0
 USUAL_SWEEP: Final = 300.0
 """Seconds between full comparisons by default; their cost is spread over it."""
 
-_BECOME_IDLE: Final = 4.0
+_BECOME_IDLE: Final = 3.0
 _WITHIN: Final = 300.0
 
 

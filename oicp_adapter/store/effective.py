@@ -20,10 +20,11 @@ from oicp_adapter.store.expressions import (
     WindowLimit,
     WindowStart,
     Word,
-    also_among,
+    among,
     constant,
     is_removed,
     not_over,
+    unindexed,
 )
 from oicp_adapter.store.schema import evse_status, temporary_status
 from oicp_adapter.store.types import UtcTimestamp
@@ -74,7 +75,7 @@ def live(operators: ColumnElement[Any], scope: frozenset[str]) -> ColumnElement[
     Args:
         operators: The key of the row's operator.
     """
-    return and_(also_among(operators, scope), ~is_removed(evse_status.c.status))
+    return and_(among(unindexed(operators), scope), ~is_removed(evse_status.c.status))
 
 
 def charger_status(status: ColumnElement[Any], mapping: StatusMapping) -> ColumnElement[str]:
@@ -95,7 +96,7 @@ def next_boundary(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
     over = and_(end.is_not(None), or_(end <= start, end <= now))
     boundary = case((over, null()), (start > now, start), else_=end)
     known = Kind(window.status).in_([constant(kind.lower()) for kind in TemporaryStatus])
-    ahead = not_over(window.valid_to, window.ended_at, now)
+    ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
     earliest = func.min(boundary, type_=UtcTimestamp())
     return select(earliest).where(EvseKey(window.evse_id) == key, known, ahead).scalar_subquery()
 
@@ -104,7 +105,7 @@ def _winning_rank(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
     window = temporary_status.c
     kind = Kind(window.status)
     rank = case(*((kind == constant(name.lower()), literal_column(str(at))) for name, at in RANKS.items()))
-    applies = and_(window.valid_from <= now, not_over(window.valid_to, window.ended_at, now))
+    applies = and_(window.valid_from <= now, not_over(unindexed(window.valid_to), window.ended_at, now))
     return select(func.min(rank)).where(EvseKey(window.evse_id) == key, applies).scalar_subquery()
 
 

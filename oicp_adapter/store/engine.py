@@ -46,6 +46,8 @@ _POSTGRESQL_CONNECT: Final = {
     "application_name": "oicp-adapter",
 }
 _WRITES: Final = "oicp_writes"
+_BY_KEY: Final = "oicp_by_key"
+_PLANNED_BY_KEY: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 _POSTGRESQL_BEGIN: Final = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT};"
     f" SET LOCAL lock_timeout = {LOCK_TIMEOUT}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
@@ -100,14 +102,21 @@ class Store:
         return mapped_errors(secret=self._password)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, by_key: bool = False) -> Iterator[Connection]:
         """
         Open a transaction that only reads; it blocks no writer.
+
+        Args:
+            by_key: It reads a page of rows by their keys, see `transaction`.
 
         Raises:
             StoreError: The store could not be read.
         """
-        with self.errors(), self._pooled.connect() as connection, transaction(connection, writes=False):
+        with (
+            self.errors(),
+            self._pooled.connect() as connection,
+            transaction(connection, writes=False, by_key=by_key),
+        ):
             yield connection
 
     @contextmanager
@@ -172,9 +181,15 @@ def open_store(url: str, *, password: str | None = None, clock: Clock | None = N
 
 
 @contextmanager
-def transaction(connection: Connection, *, writes: bool) -> Iterator[None]:
-    """Run a block in one transaction; refuse to call a transaction committed that an error has already ended."""
-    connection.execution_options(**{_WRITES: writes})
+def transaction(connection: Connection, *, writes: bool, by_key: bool = False) -> Iterator[None]:
+    """
+    Run a block in one transaction; refuse to call a transaction committed that an error has already ended.
+
+    Args:
+        by_key: Its statements find some rows by their keys. PostgreSQL must then not read whole tables, which it does
+            where it knows nothing of an expression's values: on a table that was filled and not yet analysed.
+    """
+    connection.execution_options(**{_WRITES: writes, _BY_KEY: by_key})
     with connection.begin():
         yield
         _refuse_aborted(connection)
@@ -183,16 +198,16 @@ def transaction(connection: Connection, *, writes: bool) -> Iterator[None]:
 @contextmanager
 def whole_table(connection: Connection) -> Iterator[None]:
     """
-    Run statements that join whole tables, which PostgreSQL must not plan row by row.
+    Run statements of a transaction by key that join whole tables, which PostgreSQL must not plan row by row.
 
     Freshly filled tables have no statistics; it then takes them for empty and compares each row with each.
     """
     postgresql = connection.dialect.name == "postgresql"
     if postgresql:
-        connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+        connection.exec_driver_sql(f"{_planner(by_key=False)}; SET LOCAL enable_nestloop = off")
     yield
     if postgresql:
-        connection.exec_driver_sql("SET LOCAL enable_nestloop = on")
+        connection.exec_driver_sql(f"{_planner(by_key=True)}; SET LOCAL enable_nestloop = on")
 
 
 def raw(connection: Connection) -> Any:
@@ -248,7 +263,12 @@ def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    connection.exec_driver_sql(_POSTGRESQL_BEGIN)
+    by_key = connection.get_execution_options().get(_BY_KEY, False)
+    connection.exec_driver_sql(f"{_POSTGRESQL_BEGIN}; {_planner(by_key=True)}" if by_key else _POSTGRESQL_BEGIN)
+
+
+def _planner(*, by_key: bool) -> str:
+    return "; ".join(f"SET LOCAL {name} = {'off' if by_key else 'on'}" for name in _PLANNED_BY_KEY)
 
 
 def _server_time(connection: Connection) -> datetime:

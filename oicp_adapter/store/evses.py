@@ -120,7 +120,7 @@ def _rows(
     by_operator = {operator: lane for lane in lanes for operator in lane.operator_keys}
     last: object = None
     while True:
-        with store.reading() as connection:
+        with store.reading(by_key=True) as connection:
             page, last, full = _read_page(connection, store, lanes, keys, last)
         for row in page.rows:
             if not is_removed(row.status):
@@ -208,7 +208,7 @@ def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) ->
     last = ""
     while True:
         statement = leaving.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(PAGE)
-        with store.reading() as connection:
+        with store.reading(by_key=True) as connection:
             now = store.now(connection)
             position = read_position(connection, lane.lane)
             entries = [entry_of(row) for row in connection.execute(statement)]

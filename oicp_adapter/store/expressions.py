@@ -9,7 +9,7 @@ Holds the SQL of what the domain computes in Python: keys, words and windows, on
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -30,6 +30,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from oicp_adapter.domain.identifiers import KEY_LENGTH
 from oicp_adapter.domain.statuses import REMOVED
 from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
+
+T = TypeVar("T")
 
 KEY_SQL: Final = {
     "sqlite": f"CAST(substr(upper(replace(replace({{0}}, '*', ''), '+', '')), 1, {KEY_LENGTH}) AS TEXT)",
@@ -102,20 +104,27 @@ class Later(FunctionElement[datetime]):
     inherit_cache = True
 
 
-class Differs(FunctionElement[bool]):
+class _Condition(FunctionElement[bool]):
+    """A condition in parentheses; left as it is where SQLAlchemy would append `= 1`, which no index survives."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - its interface
+        return self
+
+
+class Differs(_Condition):
     """Tell whether two values differ, NULL being a value like another."""
 
-    type = Boolean()
     inherit_cache = True
 
 
-class _Among(FunctionElement[bool]):
-    type = Boolean()
+class _Among(_Condition):
     inherit_cache = True
 
 
-class _AlsoAmong(FunctionElement[bool]):
-    type = Boolean()
+class _Unindexed(FunctionElement[Any]):
     inherit_cache = True
 
 
@@ -124,13 +133,16 @@ def among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[
     return _Among(column, bindparam(None, sorted(values), type_=TextList(), unique=True))
 
 
-def also_among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+def unindexed(column: ColumnElement[T]) -> ColumnElement[T]:
     """
-    Tell the same as `among`, where another condition has the index to use.
+    Return a column for a condition that must not choose the index, since another condition has the one to use.
 
-    SQLite knows nothing of how many rows a value has; offered both, it may walk all rows of an operator for each EVSE.
+    No store knows how many rows a key has on a table that was just filled; offered both, it may walk all rows of an
+    operator for each EVSE.
     """
-    return _AlsoAmong(column, bindparam(None, sorted(values), type_=TextList(), unique=True))
+    wrapped = _Unindexed(column)
+    wrapped.type = column.type
+    return wrapped
 
 
 def among_ids(column: ColumnElement[Any], ids: Collection[int]) -> ColumnElement[bool]:
@@ -234,12 +246,10 @@ def _differs_sql(element: Differs, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({one} IS NOT {other})" if compiler.dialect.name == "sqlite" else f"({one} IS DISTINCT FROM {other})"
 
 
-@compiles(_AlsoAmong)
-def _also_among_sql(element: _AlsoAmong, compiler: SQLCompiler, **kw: Any) -> str:
-    column, values = _args(element, compiler, **kw)
-    if compiler.dialect.name == "sqlite":
-        return f"(+{column} IN (SELECT value FROM json_each({values})))"  # noqa: S608 - compiled parts, no values
-    return f"({column} = ANY ({values}))"
+@compiles(_Unindexed)
+def _unindexed_sql(element: _Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = _args(element, compiler, **kw)
+    return f"+{column}" if compiler.dialect.name == "sqlite" else f"COALESCE({column}, {column})"
 
 
 @compiles(_Among)

@@ -36,6 +36,7 @@ from oicp_adapter.store.expressions import Earlier, EvseKey, Later, OperatorKey
 from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.withdrawals import may_be_at_the_hub
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
 
 PAGE: Final = 5000
@@ -94,7 +95,7 @@ def prepare(
         update(ledger)
         .where(
             ledger.c.lane == lane,
-            ledger.c.presence != Presence.ABSENT.value,
+            may_be_at_the_hub(),
             ledger.c.withdrawn_at.is_(None),
             ~_is_carried(lane),
         )
@@ -170,7 +171,7 @@ def full_load_records(store: Store, lane: str) -> Iterator[Record]:
             .order_by(full_load.c.canonical)
             .limit(PAGE)
         )
-        with store.reading() as connection:
+        with store.reading(by_key=True) as connection:
             rows = connection.execute(page).all()
         for canonical, evse_id, status in rows:
             yield Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
@@ -188,7 +189,7 @@ def _add_other_spellings(
     is_rejected = exists(select(_ONE).where(rejection.c.evse_id == evse_status.c.evse_id, rejection.c.lane == lane))
     smallest = (
         select(ledger.c.canonical, ledger.c.evse_id, func.min(evse_status.c.evse_id).label("spelling"))
-        .join(evse_status, key == ledger.c.canonical)
+        .select_from(ledger.join(evse_status, key == ledger.c.canonical))
         .where(ledger.c.lane == lane, live(operators, scope), ~is_rejected)
         .where(~exists(select(_ONE).where(full_load.c.lane == lane, full_load.c.canonical == ledger.c.canonical)))
         .group_by(ledger.c.canonical, ledger.c.evse_id)

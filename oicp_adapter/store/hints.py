@@ -47,7 +47,13 @@ def read_hints(connection: Connection, operator_keys: Collection[str], limit: in
     Hints for none are locked until the transaction ends; those that another lane has locked are left to it.
     """
     columns = (hint.c.id, hint.c.evse_key, hint.c.operator_key, hint.c.created_at)
-    own = select(*columns).where(among(hint.c.operator_key, operator_keys)).order_by(hint.c.id).limit(limit)
+    # One operator is the rule, and only for one does the index give the hints in their order.
+    mine = (
+        hint.c.operator_key == min(operator_keys)
+        if len(operator_keys) == 1
+        else among(hint.c.operator_key, operator_keys)
+    )
+    own = select(*columns).where(mine).order_by(hint.c.id).limit(limit)
     nobody = select(*columns).where(hint.c.operator_key.is_(None)).order_by(hint.c.id).limit(limit)
     both = union_all(select(own.subquery()), select(nobody.subquery()))
     rows = [HintRow(*row) for row in connection.execute(both)]

@@ -230,7 +230,7 @@ class LaneStore:
     def writing(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that writes without holding the lane's lock."""
         try:
-            with self._guarded() as connection, transaction(connection, writes=True):
+            with self._guarded() as connection, transaction(connection, writes=True, by_key=True):
                 yield connection
         finally:
             self._version = None  # SQLite's data_version says nothing about one's own commits
@@ -238,7 +238,7 @@ class LaneStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that only reads, and blocks no writer."""
-        with self._guarded() as connection, transaction(connection, writes=False):
+        with self._guarded() as connection, transaction(connection, writes=False, by_key=True):
             yield connection
 
     def position(self) -> tuple[Position, datetime]:

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, Text, cast, literal, literal_colu
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, operator_key
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.domain.windows import Window
-from oicp_adapter.store.expressions import EvseKey, WindowLimit, WindowStart, among, not_over
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, WindowStart, among, not_over, unindexed
 from oicp_adapter.store.hints import HintRow
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.schema import evse_status, ledger, temporary_status
@@ -86,7 +86,7 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
         window.id,
         WindowLimit(window.valid_to),
         WindowLimit(window.ended_at),
-    ).where(among(EvseKey(window.evse_id), canonicals), not_over(window.valid_to, window.ended_at, now))
+    ).where(among(EvseKey(window.evse_id), canonicals), not_over(unindexed(window.valid_to), window.ended_at, now))
     found: dict[str, Found] = {}
     for row in connection.execute(union_all(rows, windows)):
         here = found.setdefault(row.key, Found())

@@ -19,11 +19,11 @@ from oicp_adapter.store.expressions import (
     Kind,
     OperatorKey,
     Word,
-    also_among,
     among,
     constant,
     is_removed,
     not_over,
+    unindexed,
 )
 from oicp_adapter.store.hints import hinted_keys
 from oicp_adapter.store.observing import KINDS
@@ -168,7 +168,7 @@ def _windows(
     owned = exists(
         select(literal_column("1")).where(
             EvseKey(evse_status.c.evse_id) == EvseKey(window.evse_id),
-            also_among(OperatorKey(evse_status.c.operator_id), scope.operator_keys),
+            among(unindexed(OperatorKey(evse_status.c.operator_id)), scope.operator_keys),
         )
     )
     shaped = (

@@ -126,7 +126,9 @@ def sweep_lane(lane: SweptLane, *, asserted_before: datetime | None, page: int) 
         yield step
         after = step.last_key or after
     with lane.writing() as connection:
-        _clean_up(connection, lane.scope, lane.store.now(connection))
+        now = lane.store.now(connection)
+        _clean_up(connection, lane.scope, now)
+        _make_pending_due(connection, lane.scope.lane, now)
 
 
 def _bounds(lane: SweptLane, operator: str, last: object, page: int) -> tuple[object, int] | None:
@@ -236,7 +238,11 @@ def _make_due(
 
 
 def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: datetime | None) -> SweepPage | None:
-    """Make due the ledger rows of a page whose EVSE is gone, and those asserted too long ago; None: no page is left."""
+    """
+    Mark as pending the rows of a page whose EVSE is gone, and those asserted too long ago; None: no page is left.
+
+    They become due together at the end, so that the guard counts all that is vanishing and not what one page found.
+    """
     mine = ledger.c.lane == lane.scope.lane
     keys = select(ledger.c.canonical).where(mine, ledger.c.canonical > after).order_by(ledger.c.canonical).limit(page)
     with lane.reading() as connection:
@@ -263,8 +269,25 @@ def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: dat
     if canonicals:
         with lane.writing() as connection:
             lock_position(connection, lane.scope.lane)
-            due = _make_due(connection, lane.scope.lane, canonicals, now, pending=canonicals)
+            since = func.coalesce(ledger.c.pending_since, literal(now, UtcTimestamp()))
+            marked = update(ledger).where(mine, among(ledger.c.canonical, canonicals)).values(pending_since=since)
+            due = connection.execute(marked).rowcount
     return SweepPage(differing=due, last_key=upper)
+
+
+def _make_pending_due(connection: Connection, lane: str, now: datetime) -> None:
+    """Let everything that is pending be looked at, but what waits for its own next attempt or for a person."""
+    connection.execute(
+        update(ledger)
+        .where(
+            ledger.c.lane == lane,
+            ledger.c.pending_since.is_not(None),
+            ledger.c.held_since.is_(None),
+            or_(ledger.c.retry_at.is_(None), ledger.c.retry_at <= now),
+            or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
+        )
+        .values(due_at=now)
+    )
 
 
 def _asserted_before(instant: datetime) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, Dialect, String, Text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -136,6 +137,13 @@ class IdList(TypeDecorator[Sequence[int]]):
     def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:
         """Write the list."""
         return json.dumps(value) if dialect.name == "sqlite" else value
+
+
+def array_type(column: TypeEngine[Any]) -> str:
+    """Return PostgreSQL's name for an array of a column's type."""
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+    element = column.dialect_impl(dialect).compile(dialect)
+    return f"{element.partition(' COLLATE ')[0]}[]"
 
 
 def timestamp_text(instant: datetime) -> str:

@@ -175,7 +175,8 @@ class Lane:
             self.quiet()
 
     def _instants(self) -> Sequence[datetime]:
-        instants = [self.store.look().due_at, self.worker._due.get("ready"), self.position().expires_at]
+        expires_at = self.position().expires_at if self.worker._epoch is None else None
+        instants = [self.store.look().due_at, self.worker._due.get("ready"), expires_at]
         return [instant for instant in instants if instant is not None]
 
     def entry(self, evse_id: str) -> Entry | None:

@@ -56,7 +56,8 @@ def test_an_evse_that_vanishes_while_a_full_load_is_out_is_withdrawn_after_it(be
 def test_an_empty_store_is_never_loaded(bench):
     lane = bench.lane(**DAILY)
     lane.quiet()
-    lane.pass_time(hours=30, step=3600)
+    lane.pass_time(seconds=60)
+    lane.pass_time(hours=30, step=7200)
     assert lane.wire.sent == []
 
 
@@ -74,7 +75,9 @@ def test_the_daily_full_load_goes_out_once_at_its_hour(bench, loaded):
     loaded.quiet()
     before = len(loaded.wire.sent)
     bench.clock.advance_to(three)
-    loaded.pass_time(hours=2, step=600)
+    loaded.pass_time(seconds=30)
+    assert actions(loaded, before) == [Action.FULL_LOAD]
+    loaded.pass_time(minutes=3)
     assert actions(loaded, before) == [Action.FULL_LOAD]
 
 

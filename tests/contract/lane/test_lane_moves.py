@@ -1,5 +1,7 @@
 """An EVSE that moves, is spelt anew or changes while a request is out ends where it belongs, and no hint is lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from oicp_adapter.sync.model import Action
@@ -16,35 +18,31 @@ def two(bench):
     return lanes
 
 
-def test_an_evse_whose_operator_changes_leaves_one_lane_and_joins_the_other(bench):
-    shared = bench.lane("DE*ABC", sub_operators=["DE*SUB"]), bench.lane("DE*HUB", sub_operators=["DE*XYZ"])
+def test_an_evse_of_a_sub_operator_that_changes_hands_leaves_one_lane_and_joins_the_other(bench):
+    partners = {"DE*ABC": frozenset({"DE*SUB"}), "DE*HUB": frozenset({"DE*XYZ"})}
+    bench.hub.options = replace(bench.hub.options, partners=partners)
+    lanes = bench.lane("DE*ABC", sub_operators=["DE*SUB"]), bench.lane("DE*HUB", sub_operators=["DE*XYZ"])
     bench.write("DE*SUB*E1", "Charging", "DE*SUB")
-    for lane in shared:
+    for lane in lanes:
         lane.quiet()
-    assert shared[0].at_hub() == {"DESUBE1": "Occupied"}
+    assert dict(lanes[0].at_hub()) == {"DESUBE1": "Occupied"}
     bench.sql("UPDATE evse_status SET operator_id = 'DE*XYZ', evse_id = 'DE*XYZ*E1'")
-    for lane in shared:
+    for lane in lanes:
         lane.quiet()
-    assert shared[0].at_hub() == {}
-    assert shared[1].at_hub() == {"DEXYZE1": "Occupied"}
+    assert dict(lanes[0].at_hub()) == {}
+    assert dict(lanes[1].at_hub()) == {"DEXYZE1": "Occupied"}
 
 
 @pytest.mark.parametrize("joins_first", [True, False])
-def test_a_moved_row_is_withdrawn_from_the_lane_it_leaves_whichever_lane_looks_first(bench, joins_first):
-    leaves = bench.lane("DE*AAA", sub_operators=["DE*SUB"])
-    joins = bench.lane("DE*SUB")
-    bench.write("DE*SUB*E1", "Charging", "DE*AAA")
-    leaves.quiet()
-    assert leaves.at_hub() == {"DESUBE1": "Occupied"}
-    bench.sql("UPDATE evse_status SET operator_id = 'DE*SUB'")
-    # DE*SUB is now nobody's but its own lane's: settings in which two lanes serve one operator are refused
-    leaves = bench.lane("DE*AAA", holder="one")
-    for lane in (joins, leaves) if joins_first else (leaves, joins):
+def test_a_moved_row_is_withdrawn_where_it_leaves_and_judged_where_it_joins(bench, two, joins_first):
+    bench.sql("UPDATE evse_status SET operator_id = 'DE*XYZ' WHERE evse_id = 'DE*ABC*E1'")
+    bench.window("DE*ABC*E1", "Maintenance", bench.clock.now())
+    for lane in (two[::-1] if joins_first else two) * 2:
         lane.quiet()
-    for lane in (joins, leaves):
-        lane.quiet()
-    assert leaves.at_hub() == {}
-    assert joins.at_hub() == {"DESUBE1": "Occupied"}
+    assert "DEABCE1" not in two[0].at_hub()
+    assert dict(two[1].at_hub()) == {"DEXYZE1": "Available"}
+    (row,) = bench.sql("SELECT lane, evse_id, reason FROM oicp_rejection")
+    assert tuple(row) == ("DEXYZ", "DE*ABC*E1", "foreign_operator")
     assert bench.hints() == 0
 
 
@@ -130,7 +128,7 @@ def test_what_piled_up_while_a_request_was_out_travels_together_with_its_newest_
 def test_what_becomes_less_usable_goes_before_what_becomes_more_usable(bench):
     bench.fleet(10, "Faulted")
     bench.write("DE*ABC*E9", "Available")
-    lane = bench.lane(max_records=3)
+    lane = bench.lane(max_records=5)
     lane.quiet()
     before = len(lane.wire.sent)
     for number in range(9):

@@ -47,7 +47,7 @@ def test_no_transient_status_is_seen_where_one_window_ends_and_another_starts(be
     bench.window("DE*ABC*E1", "Maintenance", start, middle)
     bench.window("DE*ABC*E1", "Maintenance", middle, middle + timedelta(minutes=10))
     bench.window("DE*ABC*E1", "Blocked", middle, middle + timedelta(minutes=20))
-    lane.pass_time(minutes=100, step=60)
+    lane.pass_time(minutes=100, step=3600)
     assert history(bench) == ["Available", "OutOfService", "Occupied", "Available"]
 
 

@@ -91,11 +91,11 @@ def test_exactly_what_a_person_approved_is_withdrawn(bench, lane):
 
 
 def test_the_guard_counts_a_whole_day(bench, lane):
-    for number in range(12):
+    for number in range(8):
         bench.sql("DELETE FROM evse_status WHERE evse_id = :evse", evse=f"DE*ABC*E{number}")
-        lane.pass_time(hours=1, step=1800)
+        lane.pass_time(hours=1, step=3600)
     assert len(lane.at_hub()) == 35
-    assert len(held(bench)) == 7
+    assert len(held(bench)) == 3
 
 
 def test_a_withdrawal_that_was_never_at_the_hub_is_nobodys_business(bench):

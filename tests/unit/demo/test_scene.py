@@ -8,7 +8,7 @@ from oicp_adapter.settings import load_settings
 
 
 def test_the_settings_name_the_store_the_hub_and_each_account(tmp_path):
-    folder = tmp_path / 'with "quotes" and ü'
+    folder = tmp_path / 'with "quotes" and \N{ELECTRIC PLUG}'
     folder.mkdir()
     announced = {
         "url": "https://localhost:4711/api/oicp",

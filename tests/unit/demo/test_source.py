@@ -47,10 +47,10 @@ def test_a_made_up_fleet_has_its_size_and_its_two_accounts(store):
 def test_a_file_brings_a_lane_for_each_operator_whose_id_is_one(store, tmp_path):
     path = csv_file(
         tmp_path,
-        "street,evse_id,operator_id,status",
-        "Zeil 85,CH*REP*E1,CH*REP,Available",
-        "Zeil 86,CHREPE2,CH-REP,Occupied",
-        "Zeil 87,CH*CCC*E1, CH*CCC ,Offline",
+        "evse_id,street,operator_id,status",
+        "CH*REP*E1,Zeil 85,CH*REP,Available",
+        "CHREPE2,Zeil 86,CH-REP,Occupied",
+        "CH*CCC*E1,Zeil 87, CH*CCC ,Offline",
         encoding="utf-8-sig",
     )
     source = from_file(path)
