@@ -3,12 +3,14 @@ Runs all lanes of one process, from start to a clean end.
 
 1. The first request to stop finishes what is under way and hands the lanes over; the second one cuts it.
 2. The end is bounded: a push that hangs ends at its own deadline, and the store is not waited for beyond a few seconds.
+3. A signal handler only puts a word into a queue: it may interrupt any line, so it must take no lock.
 """
 
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -63,8 +65,8 @@ class Daemon:
         self._housekeeping = housekeeping
         self._closing = closing
         self._started_at = clock()
-        self._stop = threading.Event()
-        self._force = threading.Event()
+        self._requests: SimpleQueue[str] = SimpleQueue()
+        self._stopping = False
         self._log = structlog.get_logger()
         app = monitoring_app(metrics, not_alive=self._not_alive, not_ready=self._not_ready)
         self._monitoring = BackgroundServer(app, host=host, port=port, what="monitoring endpoint")
@@ -82,35 +84,48 @@ class Daemon:
         self._log.info("daemon.started", version=__version__, lanes=len(self._lanes), monitoring=self.url)
         for lane in self._lanes:
             lane.start()
-        while not self._stop.wait(1.0):
-            self._housekeeping()
-            dead = [lane.operator_id for lane in self._lanes if not lane.alive]
-            if dead:
-                self._log.critical("daemon.lane_died", lanes=dead)
-                raise RuntimeError(f"the thread of {', '.join(dead)} ended by itself")
+        dead = self._watch()
         self._drain()
+        if dead:
+            raise RuntimeError(f"the thread of {', '.join(dead)} ended by itself")
         self._log.info("daemon.stopped")
 
-    def stop(self) -> None:
-        """Ask for an end; a second time cuts what is under way."""
-        if self._stop.is_set():
-            self._force.set()
-            for lane in self._lanes:
-                lane.abort()
-        self._stop.set()
+    def stop(self, why: str = "stop") -> None:
+        """Ask for an end; a second time cuts what is under way. Safe in a signal handler."""
+        self._requests.put(why)
+
+    def _watch(self) -> Sequence[str]:
+        """Keep house until asked to stop; a lane whose thread ended by itself ends the daemon, and is returned."""
+        dead: Sequence[str] = ()
+        while not dead and not self._asked(timeout=1.0):
+            self._housekeeping()
+            dead = [lane.operator_id for lane in self._lanes if not lane.alive]
+        self._stopping = True
+        if dead:
+            self._log.critical("daemon.lane_died", lanes=dead)
+        return dead
+
+    def _asked(self, *, timeout: float) -> bool:
+        """Tell whether somebody asks for an end within so many seconds."""
+        try:
+            why = self._requests.get(timeout=timeout)
+        except Empty:
+            return False
+        self._log.info("daemon.stopping", why=why, cutting=self._stopping)
+        return True
 
     def _drain(self) -> None:
-        self._log.info("daemon.stopping")
         for lane in self._lanes:
             lane.stop()
         end = self._clock() + self._request_timeout.total_seconds() + STOP_MARGIN
+        while any(lane.alive for lane in self._lanes) and self._clock() <= end and not self._asked(timeout=0.05):
+            pass
         for lane in self._lanes:
-            while not lane.join(0.1):
-                if self._clock() > end or self._force.is_set():
-                    lane.abort()
-                    if not lane.join(1.0):
-                        self._log.error("lane.left_behind", operator=lane.operator_id)
-                    break
+            if lane.alive:
+                lane.abort()
+        for lane in self._lanes:
+            if not lane.join(1.0):
+                self._log.error("lane.left_behind", operator=lane.operator_id)
         self._survey.stop()
         self._monitoring.stop()
         self._closing()
@@ -121,8 +136,7 @@ class Daemon:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        self._log.info("daemon.signal", signal=signal.Signals(number).name)
-        self.stop()
+        self.stop(signal.Signals(number).name)
 
     def _not_alive(self) -> str | None:
         limit = (self._request_timeout + STALL).total_seconds()
@@ -132,7 +146,7 @@ class Daemon:
         return None
 
     def _not_ready(self) -> str | None:
-        if self._stop.is_set():
+        if self._stopping:
             return "draining: asked to stop, finishing what is under way"
         for lane in self._lanes:
             if lane.trouble is not None:

@@ -60,6 +60,8 @@ class Survey:
                     self._show(operator, lane_counts(self._store, scope))
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
+            except Exception as error:  # noqa: BLE001 - gauges that stand still would look like a fleet at rest
+                self._log.error("survey.failed", reason="internal", exc_info=error)
             pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))
 
     def _show(self, operator: str, counts: LaneCounts) -> None:

@@ -15,12 +15,12 @@ from oicp_adapter.store.schema import evse_status, temporary_status
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 NEVER_AVAILABLE = (Status.MAINTENANCE, Status.COMMISSIONING, Status.FAULTED, Status.UNAVAILABLE)
-WORDS = st.sampled_from([*Status, "suspended_ev", "OUT OF-ORDER", "", "Removed", "nonsense", "ReMoVed ", "çharging"]) | st.text(
-    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8
-)
-INSTANTS = st.sampled_from([-7200, -1, 0, 1, 3600]).map(lambda seconds: NOW + timedelta(seconds=seconds)) | st.sampled_from(
-    [NOW + timedelta(microseconds=1), NOW - timedelta(microseconds=1)]
-)
+WORDS = st.sampled_from(
+    [*Status, "suspended_ev", "OUT OF-ORDER", "", "Removed", "nonsense", "ReMoVed ", "çharging"]
+) | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+INSTANTS = st.sampled_from([-7200, -1, 0, 1, 3600]).map(
+    lambda seconds: NOW + timedelta(seconds=seconds)
+) | st.sampled_from([NOW + timedelta(microseconds=1), NOW - timedelta(microseconds=1)])
 KINDS = st.sampled_from(["Maintenance", "COMMISSIONING", "blocked", "Reserved"])
 
 

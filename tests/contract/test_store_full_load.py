@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
+
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.full_load import FullLoadCount, full_load_records
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Action, Intent, Policy, Presence
-
-import pytest
 
 
 def intent_at(now) -> Intent:
@@ -68,7 +68,9 @@ def test_what_would_be_missing_is_counted_and_becomes_due(lane: LaneStore, prese
 def test_an_acknowledged_full_load_settles_what_it_carried_and_nothing_else(lane: LaneStore, add, present, sql):
     add("DE*ABC*E1", "Charging")
     add("DE*ABC*E2")
-    sql("INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E2', 'Blocked', '2100-01-01 00:00:00')")
+    sql(
+        "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E2', 'Blocked', '2100-01-01 00:00:00')"
+    )
     policy = Policy()
     with lane.transaction() as books:
         now = books.now
@@ -119,7 +121,9 @@ def test_a_boundary_ahead_is_when_an_acknowledged_evse_is_looked_at_next(lane: L
     with lane.transaction() as books:
         soon = (books.now + timedelta(minutes=5)).replace(microsecond=0)
     zone = "+00" if lane.store.dialect == "postgresql" else ""
-    sql(f"INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E1', 'Blocked', '{soon:%Y-%m-%d %H:%M:%S}{zone}')")
+    sql(
+        f"INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E1', 'Blocked', '{soon:%Y-%m-%d %H:%M:%S}{zone}')"
+    )
     with lane.transaction() as books:
         books.prepare_full_load()
         books.acknowledge_full_load(intent=intent_at(books.now), policy=Policy())

@@ -20,7 +20,9 @@ def test_rows_are_inserted_updated_and_left_alone(store, sql, monkeypatch):
     first = import_fleet(store, [row(f"DE*ABC*E{number}") for number in range(5)])
     assert (first.read, first.inserted, first.updated, first.unchanged) == (5, 5, 0, 0)
     sql("DELETE FROM oicp_hint")
-    second = import_fleet(store, [row("DE*ABC*E0"), row("DE*ABC*E1", "Charging"), row("DE*ABC*E2", operator_id="DE*XYZ")])
+    second = import_fleet(
+        store, [row("DE*ABC*E0"), row("DE*ABC*E1", "Charging"), row("DE*ABC*E2", operator_id="DE*XYZ")]
+    )
     assert (second.inserted, second.updated, second.unchanged) == (0, 2, 1)
     assert {key for (key,) in sql("SELECT evse_key FROM oicp_hint")} == {"DEABCE1", "DEABCE2"}
     assert len(sql("SELECT * FROM evse_status")) == 5
@@ -76,7 +78,9 @@ def test_what_cannot_be_pushed_is_loaded_and_named(store, sql):
 
 def test_places_are_kept_where_the_rows_have_them(store, sql):
     places = "SELECT evse_id, location, charge_box, time_zone FROM evse_location ORDER BY evse_id"
-    import_fleet(store, [row("DE*ABC*E1", location="Main St 1", charge_box="", time_zone="Europe/Berlin"), row("DE*ABC*E2")])
+    import_fleet(
+        store, [row("DE*ABC*E1", location="Main St 1", charge_box="", time_zone="Europe/Berlin"), row("DE*ABC*E2")]
+    )
     assert sql(places) == [("DE*ABC*E1", "Main St 1", None, "Europe/Berlin")]
     report = import_fleet(store, [row("DE*ABC*E1", location="Main St 2"), row("DE*ABC*E2", charge_box="B")])
     assert (report.inserted, report.updated, report.unchanged) == (0, 2, 0)

@@ -35,11 +35,10 @@ def test_keys_are_ordered_by_code_point_in_both_stores(store: Store, sql, texts:
     with store.writing() as connection:
         for each in texts:
             connection.exec_driver_sql(
-                "INSERT INTO evse_location (evse_id) VALUES (%s)" if store.dialect == "postgresql"
+                "INSERT INTO evse_location (evse_id) VALUES (%s)"
+                if store.dialect == "postgresql"
                 else "INSERT INTO evse_location (evse_id) VALUES (?)",
                 (each,),
             )
         ordered = [row[0] for row in connection.exec_driver_sql("SELECT evse_id FROM evse_location ORDER BY evse_id")]
     assert ordered == sorted(texts)
-
-

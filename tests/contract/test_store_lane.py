@@ -57,7 +57,9 @@ def observe(lane: LaneStore):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(entries=st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry.canonical), later=st.lists(ENTRIES, max_size=1))
+@given(
+    entries=st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry.canonical), later=st.lists(ENTRIES, max_size=1)
+)
 def test_ledger_rows_come_back_as_they_were_saved(lane: LaneStore, entries: list[Entry], later: list[Entry]):
     with lane.transaction() as books:
         books.save(entries)
@@ -102,7 +104,9 @@ def test_an_error_rolls_everything_back(lane: LaneStore, add):
 def test_a_lane_sees_rows_windows_and_ledger_of_a_hinted_evse(lane: LaneStore, add, sql, present):
     add("DEABCE1", "Charging")
     add("DE*ABC*E1")
-    sql("INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*abc*E1', 'mAINTENANCE', '2036-01-01 00:00:00')")
+    sql(
+        "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*abc*E1', 'mAINTENANCE', '2036-01-01 00:00:00')"
+    )
     with lane.transaction() as books:
         books.save([entry := present("DE*ABC*E1", books.now)])
         (seen,) = books.observe(**ALL)
@@ -246,7 +250,9 @@ def test_the_clock_is_read_after_the_lock_was_granted(pg_url: str, pg_store, req
         blocker.execute("SELECT * FROM oicp_lane FOR UPDATE")
         thread = threading.Thread(target=wait)
         thread.start()
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         with closing(psycopg.connect(pg_url, autocommit=True)) as watcher:
             while watcher.execute(waiting).fetchone() == (0,):
                 pass
@@ -421,7 +427,9 @@ def test_odd_text_in_sqlite_raises_nothing(sqlite_store, request):
     lane = _lane(sqlite_store, request)
     with sqlite_store.writing() as connection:
         for evse_id in ("CAST(X'FF4445' AS TEXT)", "X'00FF'", "'DE*ABC*E1' || char(0) || 'x'", "17", "''"):
-            connection.exec_driver_sql(f"INSERT INTO evse_status VALUES ({evse_id}, 'DE*ABC', CAST(X'FE' AS TEXT), NULL)")
+            connection.exec_driver_sql(
+                f"INSERT INTO evse_status VALUES ({evse_id}, 'DE*ABC', CAST(X'FE' AS TEXT), NULL)"
+            )
         connection.exec_driver_sql(
             "INSERT INTO temporary_status (evse_id, status, reason) VALUES (CAST(X'FF4445' AS TEXT), 'Blocked', X'FF')"
         )

@@ -52,7 +52,10 @@ def test_released_records_are_tried_now(store, lane: LaneStore, present):
     with lane.transaction() as books:
         later = books.now + timedelta(hours=1)
         books.save(
-            [present(f"DE*ABC*E{number}", books.now, retry_at=later, due_at=later, failures=9, batch_cap=1) for number in (1, 2)]
+            [
+                present(f"DE*ABC*E{number}", books.now, retry_at=later, due_at=later, failures=9, batch_cap=1)
+                for number in (1, 2)
+            ]
         )
         books.save([present("DE*ABC*E3", books.now)])
     assert [entry.evse_id for entry in quarantined(store, "DEABC")] == ["DE*ABC*E1", "DE*ABC*E2"]

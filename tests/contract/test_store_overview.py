@@ -47,7 +47,9 @@ def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
             ]
         )
     sql("INSERT INTO temporary_status (evse_id, status) VALUES ('DE*ABC*E1', 'BLOCKED'), ('DE*XYZ*E1', 'Blocked')")
-    sql("INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DEABCE1', 'Blocked', '2100-01-01 00:00:00')")
+    sql(
+        "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DEABCE1', 'Blocked', '2100-01-01 00:00:00')"
+    )
     sql(
         "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to)"
         " VALUES ('DEABCE1', 'Reserved', '2020-01-01 00:00:00', '2020-01-02 00:00:00')"
@@ -70,7 +72,10 @@ def test_operators_that_nobody_serves_and_words_that_nobody_knows_are_named(stor
     add("DE*NOB*E2", "Party", operator_id="DE*NOB")
     add("DE*ABC*E3", "party time", operator_id="CH-REP")
     add("DE*ABC*E4", "Removed", operator_id="DE*GONE")
-    assert unserved_operators(store, {"DEABC"}) == [Example("DE*NOB", 2, "DE*NOB*E1"), Example("CH-REP", 1, "DE*ABC*E3")]
+    assert unserved_operators(store, {"DEABC"}) == [
+        Example("DE*NOB", 2, "DE*NOB*E1"),
+        Example("CH-REP", 1, "DE*ABC*E3"),
+    ]
     assert unmapped_words(store) == [Example("Party", 1, "DE*NOB*E2"), Example("party time", 1, "DE*ABC*E3")]
 
 
@@ -132,7 +137,10 @@ def test_a_lost_full_load_puts_in_doubt_what_was_asserted_before(store, lane: La
     add("DE*ABC*E2")
     with lane.transaction() as books:
         books.save(
-            [present("DE*ABC*E1", books.now), present("DE*ABC*E2", books.now, asserted_at=books.now - timedelta(hours=1))]
+            [
+                present("DE*ABC*E1", books.now),
+                present("DE*ABC*E2", books.now, asserted_at=books.now - timedelta(hours=1)),
+            ]
         )
         books.save_position(replace(books.position, doubted_before=books.now))
     assert [each.state for each in overviews(store)] == [EvseState.IN_SYNC, EvseState.IN_DOUBT]

@@ -97,7 +97,9 @@ def test_two_upgrades_at_once_both_succeed(server_url: str, tmp_path: Path):
 def test_an_upgrade_leaves_tables_that_others_made(tmp_path: Path):
     with open_store(f"sqlite:///{tmp_path / 'own.db'}") as own:
         with own.writing() as connection:
-            connection.exec_driver_sql("CREATE TABLE evse_status (evse_id TEXT PRIMARY KEY, operator_id, status, changed_at)")
+            connection.exec_driver_sql(
+                "CREATE TABLE evse_status (evse_id TEXT PRIMARY KEY, operator_id, status, changed_at)"
+            )
             connection.exec_driver_sql("INSERT INTO evse_status VALUES ('DE*ABC*E1', 'DE*ABC', 'Available', NULL)")
         assert upgrade(own).is_current
         with own.reading() as connection:

@@ -113,8 +113,14 @@ def test_a_refused_value_is_left_to_its_backoff_and_another_is_not(lane: LaneSto
     assert due(lane) == ["DEABCE2"]
 
 
-@pytest.mark.parametrize("how", ["DELETE FROM evse_status", "UPDATE evse_status SET status = 'removed'",
-                                 "UPDATE evse_status SET operator_id = 'DE*XYZ'"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "DELETE FROM evse_status",
+        "UPDATE evse_status SET status = 'removed'",
+        "UPDATE evse_status SET operator_id = 'DE*XYZ'",
+    ],
+)
 def test_an_evse_that_is_gone_becomes_due(lane: LaneStore, add, present, sql, how: str):
     add("DE*ABC*E1")
     with lane.transaction() as books:

@@ -121,9 +121,13 @@ def test_replace_hints_the_operator_that_lost_the_evse(sqlite_store: Store):
 
 def test_replace_of_a_window_hints_the_evse_that_lost_it(sqlite_store: Store):
     with sqlite_store.writing() as connection:
-        connection.exec_driver_sql("INSERT INTO temporary_status (id, evse_id, status) VALUES (7, 'DE*ABC*E1', 'Blocked')")
+        connection.exec_driver_sql(
+            "INSERT INTO temporary_status (id, evse_id, status) VALUES (7, 'DE*ABC*E1', 'Blocked')"
+        )
         connection.exec_driver_sql("DELETE FROM oicp_hint")
-        connection.exec_driver_sql("REPLACE INTO temporary_status (id, evse_id, status) VALUES (7, 'DE*ABC*E2', 'Blocked')")
+        connection.exec_driver_sql(
+            "REPLACE INTO temporary_status (id, evse_id, status) VALUES (7, 'DE*ABC*E2', 'Blocked')"
+        )
         found = connection.exec_driver_sql("SELECT DISTINCT evse_key FROM oicp_hint ORDER BY 1").scalars().all()
     assert found == ["DEABCE1", "DEABCE2"]
 
@@ -133,8 +137,7 @@ def test_a_writer_that_may_write_only_the_shared_tables_leaves_hints(pg_store: S
     with pg_store.writing() as connection:
         connection.exec_driver_sql(f"CREATE ROLE writer_{role} LOGIN")
         connection.exec_driver_sql(
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON evse_status, temporary_status, evse_location"
-            f" TO writer_{role}"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON evse_status, temporary_status, evse_location TO writer_{role}"
         )
     with closing(psycopg.connect(pg_url, user=f"writer_{role}", autocommit=True)) as writer:
         writer.execute("INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1', 'DE*ABC', 'x')")

@@ -1,4 +1,4 @@
-"""Runs the real worker of a lane over a real store of each kind, with a hub in memory and a clock that the test moves."""
+"""Runs the real worker of a lane over a store of each kind, with a hub in memory and a clock that the test moves."""
 
 import json
 import shutil
@@ -192,8 +192,7 @@ class Lane:
         return self.wire.hub.statuses(self.operator)
 
     def metric(self, name: str, **labels: str) -> float | None:
-        found = self.metrics.registry.get_sample_value(f"oicp_adapter_{name}", {"operator": self.operator, **labels})
-        return found
+        return self.metrics.registry.get_sample_value(f"oicp_adapter_{name}", {"operator": self.operator, **labels})
 
 
 @dataclass(slots=True)

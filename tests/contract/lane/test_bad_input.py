@@ -18,6 +18,9 @@ from oicp_adapter.store.scope import LaneScope
 
 SCOPE = LaneScope("DEABC", frozenset({"DEABC"}))
 MALFORMED = ("", " ", "DE*ABC", "DE*ABC*1", "DE*AB*E1", "DE*ABC*E" + "1" * 31, "DE*ABC*E1;", "DE*ABC*Eä1", "E" * 10_000)
+UNKNOWN_WORDS = ("", " ", "Ready", "available!", "Verfügbar", "x" * 10_000, "'; DROP TABLE evse_status")
+GARBLED_TIMES = ("2030-01-01", "2030-01-01T00:00:00", "2030-01-01 00:00:00+02:00", "soon", "", "2030-13-01 00:00:00")
+WINDOW = "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to) VALUES ('DE*ABC*E0', 'Blocked', :a, :b)"
 GOOD = {"DEABCE0": "Available", "DEABCE1": "Available"}
 
 
@@ -80,7 +83,7 @@ def test_a_duplicate_is_named_and_the_other_spelling_is_pushed(bench, lane, tmp_
     assert any("another row names" in finding.what for finding in findings(bench, tmp_path))
 
 
-@pytest.mark.parametrize("word", ["", " ", "Ready", "available!", "Verfügbar", "x" * 10_000, "'; DROP TABLE evse_status"])
+@pytest.mark.parametrize("word", UNKNOWN_WORDS)
 def test_an_unknown_word_is_unknown_counted_and_named(bench, lane, tmp_path, word):
     assert parse_status(word) is None
     bench.write("DE*ABC*E2", word)
@@ -131,13 +134,12 @@ def test_a_window_that_ends_before_it_starts_is_refused_by_the_store(bench, lane
     assert dict(lane.at_hub()) == GOOD
 
 
-@pytest.mark.parametrize("text", ["2030-01-01", "2030-01-01T00:00:00", "2030-01-01 00:00:00+02:00", "soon", "", "2030-13-01 00:00:00"])
+@pytest.mark.parametrize("text", GARBLED_TIMES)
 def test_a_garbled_time_is_refused_by_the_store(bench, text):
     if bench.store.dialect == "postgresql" and text.startswith("2030-01"):
         pytest.skip("a good time to PostgreSQL, which keeps instants")
-    insert = "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E0', 'Blocked', :at)"
     with pytest.raises((StoreError, exc.DBAPIError)):
-        bench.sql(insert, at=text)
+        bench.sql(WINDOW, a=text, b=None)
 
 
 @pytest.mark.parametrize("kind", ["Broken", "", "Available"])
@@ -150,9 +152,8 @@ def test_a_kind_of_window_that_is_none_of_the_four_is_refused_by_the_store(bench
 def test_times_that_python_cannot_hold_harm_nothing(bench, lane, instant):
     if bench.store.dialect == "sqlite":
         pytest.skip("SQLite holds no such time")
-    insert = "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to) VALUES ('DE*ABC*E0', 'Blocked', :a, :b)"
     start = "2020-01-01 00:00:00+00" if not instant.startswith("-") else instant
-    bench.sql(insert, a=start, b=None if instant.startswith("-") else instant)
+    bench.sql(WINDOW, a=start, b=None if instant.startswith("-") else instant)
     bench.sql("UPDATE evse_status SET changed_at = CAST(:at AS timestamptz)", at=instant)
     lane.quiet()
     assert dict(lane.at_hub()) == {**GOOD, "DEABCE0": "Occupied"}

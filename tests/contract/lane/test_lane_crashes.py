@@ -1,4 +1,4 @@
-"""A worker that dies, or loses its lease, between any two steps of a push loses nothing and acknowledges nothing false."""
+"""A worker that dies, or loses its lease, between two steps of a push loses nothing and acknowledges nothing false."""
 
 import pytest
 

@@ -49,7 +49,8 @@ def test_a_moved_row_is_withdrawn_where_it_leaves_and_judged_where_it_joins(benc
 def test_a_replaced_row_moves_too(bench, two):
     if bench.store.dialect != "sqlite":
         pytest.skip("REPLACE is SQLite's")
-    bench.sql("INSERT OR REPLACE INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1', 'DE*XYZ', 'Charging')")
+    columns, values = "evse_id, operator_id, status", "'DE*ABC*E1', 'DE*XYZ', 'Charging'"
+    bench.sql(f"INSERT OR REPLACE INTO evse_status ({columns}) VALUES ({values})")
     for lane in two:
         lane.quiet()
     assert "DEABCE1" not in two[0].at_hub()

@@ -1,0 +1,239 @@
+"""A daemon runs all its lanes, says in words why it is not ready, and ends within its bound."""
+
+import threading
+import urllib.error
+import urllib.request
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from oicp_adapter.daemon.daemon import STALL, STOP_MARGIN, Daemon
+from oicp_adapter.daemon.metrics import Metrics
+
+PATIENCE = 10.0
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class FakeLane:
+    """
+    A lane without a thread.
+
+    Attributes:
+        hangs: It ends only by `abort`.
+        stuck: Not even by that.
+    """
+
+    def __init__(self, operator_id="DE*ABC", *, hangs=False, stuck=False):
+        self.operator_id = operator_id
+        self.trouble = None
+        self.turned_at = None
+        self.alive = True
+        self.hangs = hangs
+        self.stuck = stuck
+        self.calls = []
+        self.stopping = threading.Event()
+
+    def start(self):
+        self.calls.append("start")
+
+    def stop(self):
+        self.calls.append("stop")
+        self.alive = self.alive and self.hangs
+        self.stopping.set()
+
+    def abort(self):
+        self.calls.append("abort")
+        self.alive = self.stuck
+
+    def join(self, _timeout=None):
+        return not self.alive
+
+
+class FakeSurvey:
+    def __init__(self):
+        self.calls = []
+
+    def start(self):
+        self.calls.append("start")
+
+    def stop(self):
+        self.calls.append("stop")
+
+
+class Case:
+    """A daemon in a thread, around fakes and a clock that the test sets."""
+
+    def __init__(self, *lanes, tick=0.0):
+        self.lanes = lanes
+        self.now = 1000.0
+        self.tick = tick
+        self.survey = FakeSurvey()
+        self.closed = 0
+        self.error = None
+        self.daemon = Daemon(
+            lanes,
+            survey=self.survey,
+            metrics=Metrics([lane.operator_id for lane in lanes]),
+            host="127.0.0.1",
+            port=0,
+            request_timeout=timedelta(seconds=30),
+            clock=self._clock,
+            housekeeping=lambda: None,
+            closing=self._close,
+        )
+        self.thread = threading.Thread(target=self._run)
+
+    def _clock(self):
+        self.now += self.tick
+        return self.now
+
+    def _close(self):
+        self.closed += 1
+
+    def _run(self):
+        try:
+            self.daemon.run()
+        except RuntimeError as error:
+            self.error = error
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def stop(self):
+        self.daemon.stop()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+
+    def get(self, path):
+        try:
+            with DIRECT.open(f"{self.daemon.url}{path}", timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
+
+@pytest.fixture
+def log():
+    with capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def daemon(log):
+    """Make a running daemon around lanes; each is stopped at the end."""
+    made = []
+
+    def make(*lanes, **options):
+        made.append(Case(*lanes, **options).start())
+        return made[-1]
+
+    yield make
+    for case in made:
+        if case.thread.is_alive():
+            case.stop()
+
+
+def test_a_daemon_is_ready_when_every_lane_has_read_the_store(daemon):
+    one, other = FakeLane(), FakeLane("DE*XYZ")
+    case = daemon(one, other)
+    assert case.get("/readyz") == (503, "starting: lane DE*ABC has not read the store yet\n")
+    one.turned_at = case.now
+    assert case.get("/readyz") == (503, "starting: lane DE*XYZ has not read the store yet\n")
+    other.turned_at = case.now
+    assert case.get("/readyz") == (200, "ok\n")
+
+
+def test_a_lane_in_trouble_makes_the_daemon_unready_in_words_and_leaves_it_alive(daemon):
+    lane = FakeLane()
+    case = daemon(lane)
+    lane.turned_at, lane.trouble = case.now, "the store is away: wait"
+    assert case.get("/readyz") == (503, "lane DE*ABC: the store is away: wait\n")
+    assert case.get("/livez") == (200, "ok\n")
+
+
+def test_a_lane_that_no_longer_turns_makes_the_daemon_dead(daemon):
+    lane = FakeLane()
+    case = daemon(lane)
+    limit = 30 + STALL.total_seconds()
+    lane.turned_at = case.now
+    case.now += limit
+    assert case.get("/livez")[0] == 200
+    case.now += 1
+    assert case.get("/livez") == (503, "lane DE*ABC has not turned for 90 s\n")
+
+
+def test_a_lane_that_never_turned_makes_the_daemon_dead_too(daemon):
+    case = daemon(FakeLane())
+    case.now += 30 + STALL.total_seconds() + 1
+    assert case.get("/livez")[0] == 503
+
+
+def test_a_stop_ends_every_lane_then_the_rest(daemon, log):
+    lanes = FakeLane(), FakeLane("DE*XYZ")
+    case = daemon(*lanes)
+    case.stop()
+    assert [lane.calls for lane in lanes] == [["start", "stop"]] * 2
+    assert case.survey.calls == ["start", "stop"]
+    assert case.closed == 1
+    assert [event["event"] for event in log] == ["daemon.started", "daemon.stopping", "daemon.stopped"]
+
+
+def test_a_draining_daemon_says_so(daemon):
+    lane = FakeLane(hangs=True)
+    case = daemon(lane)
+    lane.turned_at = case.now
+    case.daemon.stop()
+    assert lane.stopping.wait(PATIENCE)
+    assert case.get("/readyz") == (503, "draining: asked to stop, finishing what is under way\n")
+    assert case.get("/livez")[0] == 200
+    case.daemon.stop()
+
+
+def test_a_second_stop_cuts_what_is_under_way(daemon):
+    lane = FakeLane(hangs=True)
+    case = daemon(lane)
+    case.daemon.stop()
+    assert lane.stopping.wait(PATIENCE)
+    assert "abort" not in lane.calls
+    case.stop()
+    assert "abort" in lane.calls
+
+
+def test_a_lane_that_hangs_is_cut_when_the_bound_is_reached(daemon):
+    lane = FakeLane(hangs=True)
+    case = daemon(lane)
+    case.daemon.stop()
+    assert lane.stopping.wait(PATIENCE)
+    assert lane.calls == ["start", "stop"]
+    case.now += 30 + STOP_MARGIN + 1
+    case.thread.join(PATIENCE)
+    assert not case.thread.is_alive()
+    assert lane.calls == ["start", "stop", "abort"]
+
+
+def test_a_lane_that_cannot_be_cut_is_left_behind_loudly(daemon, log):
+    case = daemon(FakeLane(hangs=True, stuck=True), tick=100.0)
+    case.stop()
+    assert [event["operator"] for event in log if event["event"] == "lane.left_behind"] == ["DE*ABC"]
+    assert case.closed == 1
+
+
+def test_a_lane_that_ends_by_itself_ends_the_daemon_loudly_and_in_order(daemon, log):
+    lane, other = FakeLane(), FakeLane("DE*XYZ")
+    case = daemon(lane, other)
+    lane.alive = False
+    case.thread.join(PATIENCE)
+    assert not case.thread.is_alive()
+    assert str(case.error) == "the thread of DE*ABC ended by itself"
+    assert [event["lanes"] for event in log if event["event"] == "daemon.lane_died"] == [["DE*ABC"]]
+    assert "stop" in other.calls
+    assert case.closed == 1
+
+
+def test_a_daemon_without_lanes_in_mode_off_is_ready_and_stops(daemon):
+    case = daemon()
+    assert case.get("/readyz") == (200, "ok\n")
+    case.stop()

@@ -1,0 +1,37 @@
+"""One SQLite store, one daemon."""
+
+import os
+
+import pytest
+
+from oicp_adapter.daemon.sole import SoleDaemon
+from oicp_adapter.domain.errors import ConfigurationError, LaneHeldElsewhereError
+
+
+def test_a_second_daemon_is_refused_and_told_who_has_the_store(tmp_path):
+    with SoleDaemon(tmp_path / "store.db"), pytest.raises(LaneHeldElsewhereError) as refused:
+        SoleDaemon(tmp_path / "store.db")
+    assert f"process {os.getpid()}" in str(refused.value)
+    assert refused.value.exit_code == 75
+
+
+def test_the_lock_is_free_after_the_first_has_let_go(tmp_path):
+    SoleDaemon(tmp_path / "store.db").release()
+    with SoleDaemon(tmp_path / "store.db"):
+        pass
+
+
+def test_what_a_dead_daemon_left_behind_is_no_lock(tmp_path):
+    (tmp_path / "store.db.daemon").write_text("process 1\n" * 40)
+    with SoleDaemon(tmp_path / "store.db"):
+        assert (tmp_path / "store.db.daemon").read_text() == f"process {os.getpid()}\n"
+
+
+def test_two_stores_in_one_folder_have_a_lock_each(tmp_path):
+    with SoleDaemon(tmp_path / "a.db"), SoleDaemon(tmp_path / "b.db"):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        SoleDaemon(tmp_path / "nowhere" / "store.db")

@@ -1,0 +1,123 @@
+"""The survey shows what it counted, and survives a store that is away."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from oicp_adapter.daemon import survey as module
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.survey import Survey
+from oicp_adapter.domain.errors import StoreUnavailableError
+from oicp_adapter.domain.statuses import TemporaryStatus
+from oicp_adapter.store.overview import LaneCounts
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.sync.model import Position
+
+AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+COUNTS = LaneCounts(
+    acknowledged={"Available": 5, "Occupied": 2},
+    pending=3,
+    oldest_pending=AT,
+    quarantined=1,
+    held=4,
+    rejected={"duplicate": 2},
+    windows={(kind, state): 0 for kind in TemporaryStatus for state in ("active", "upcoming")},
+    position=Position(last_success_at=AT, full_load_at=AT),
+)
+SCOPES = {"DE*ABC": LaneScope("DEABC", frozenset({"DEABC"}))}
+
+
+class Counting:
+    """Stands in for `lane_counts`: answers with the next of its answers, the last one again and again."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.last = False
+        self.done = threading.Event()
+
+    def __call__(self, _store, _scope):
+        if self.last:
+            self.done.set()  # what the last answer said is shown when it is asked for again
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.last = len(self.answers) == 1 and answer is self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def surveyed(monkeypatch):
+    """Run a survey over these answers until the last one was asked for; return the metrics and the log."""
+
+    def run(*answers):
+        counting = Counting(*answers)
+        monkeypatch.setattr(module, "lane_counts", counting)
+        monkeypatch.setattr(module, "LEAST_PAUSE", 0.005)
+        monkeypatch.setattr(module, "SHARE", 0)
+        metrics = Metrics(SCOPES)
+        with capture_logs() as log:
+            survey = Survey(None, SCOPES, metrics)
+            survey.start()
+            assert counting.done.wait(10)
+            survey._stop.set()
+            survey._thread.join(10)
+        return metrics, log
+
+    return run
+
+
+def value(metrics, name, **labels):
+    return metrics.registry.get_sample_value(f"oicp_adapter_{name}", {"operator": "DE*ABC", **labels})
+
+
+def test_what_was_counted_is_shown(surveyed):
+    metrics, _ = surveyed(COUNTS)
+    assert value(metrics, "evses", status="Available") == 5
+    assert value(metrics, "evses", status="Reserved") == 0
+    assert value(metrics, "pending_evses") == 3
+    assert value(metrics, "oldest_pending_timestamp_seconds") == AT.timestamp()
+    assert value(metrics, "quarantined_evses") == 3
+    assert value(metrics, "rejected_evses", reason="duplicate") == 2
+    assert value(metrics, "held_withdrawals") == 4
+    assert value(metrics, "last_successful_push_timestamp_seconds") == AT.timestamp()
+    assert value(metrics, "last_full_load_timestamp_seconds") == AT.timestamp()
+
+
+def test_windows_are_shown_by_kind_and_state(surveyed):
+    windows = {**COUNTS.windows, (TemporaryStatus.BLOCKED, "upcoming"): 7}
+    metrics, _ = surveyed(replace(COUNTS, windows=windows))
+    assert value(metrics, "windows", kind="Blocked", state="upcoming") == 7
+    assert value(metrics, "windows", kind="Blocked", state="active") == 0
+
+
+def test_what_is_no_longer_there_goes_back_to_zero(surveyed):
+    metrics, _ = surveyed(COUNTS, replace(COUNTS, acknowledged={}, pending=0, oldest_pending=None, rejected={}))
+    assert value(metrics, "evses", status="Available") == 0
+    assert value(metrics, "oldest_pending_timestamp_seconds") == 0
+    assert value(metrics, "rejected_evses", reason="duplicate") == 0
+
+
+def test_a_lane_that_never_pushed_keeps_its_zeros(surveyed):
+    metrics, _ = surveyed(replace(COUNTS, position=Position()))
+    assert value(metrics, "last_successful_push_timestamp_seconds") == 0
+
+
+def test_a_store_that_is_away_is_told_and_counted_later(surveyed):
+    metrics, log = surveyed(StoreUnavailableError("the store is away", cure="wait"), COUNTS)
+    assert value(metrics, "pending_evses") == 3
+    assert [event["event"] for event in log] == ["survey.failed"]
+    assert log[0]["reason"] == "store_unavailable"
+
+
+def test_an_error_of_our_own_does_not_end_the_survey(surveyed):
+    metrics, log = surveyed(RuntimeError("a bug"), COUNTS)
+    assert value(metrics, "pending_evses") == 3
+    assert (log[0]["event"], log[0]["log_level"]) == ("survey.failed", "error")
+    assert isinstance(log[0]["exc_info"], RuntimeError)
+
+
+def test_a_survey_that_never_started_can_be_stopped():
+    Survey(None, SCOPES, Metrics(SCOPES)).stop()

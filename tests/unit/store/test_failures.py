@@ -1,0 +1,83 @@
+import sqlite3
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+from sqlalchemy import exc
+
+from oicp_adapter.domain.errors import StoreError, StoreSchemaError, StoreUnavailableError
+from oicp_adapter.store.failures import mapped_errors
+
+PASSES = [
+    psycopg.OperationalError("server closed the connection"),
+    psycopg.InterfaceError("the connection is closed"),
+    pg.LockNotAvailable("lock timeout"),
+    pg.DeadlockDetected("deadlock detected"),
+    pg.SerializationFailure("could not serialize"),
+    pg.QueryCanceled("statement timeout"),
+    pg.AdminShutdown("terminating connection"),
+    pg.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
+    sqlite3.OperationalError("database is locked"),
+    sqlite3.OperationalError("database or disk is full"),
+    sqlite3.OperationalError("disk I/O error"),
+    exc.TimeoutError("QueuePool limit"),
+]
+STAYS = [
+    pg.UndefinedTable("relation does not exist"),
+    pg.UndefinedColumn("column does not exist"),
+    pg.InsufficientPrivilege("permission denied"),
+    pg.InvalidPassword("password authentication failed"),
+    pg.InvalidCatalogName("database does not exist"),
+    sqlite3.OperationalError("no such table: oicp_lane"),
+    sqlite3.OperationalError("attempt to write a readonly database"),
+    sqlite3.DatabaseError("file is not a database"),
+    sqlite3.DatabaseError("database disk image is malformed"),
+]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("error", PASSES, ids=str)
+def test_what_passes_by_itself_is_unavailable(error, wrapped: bool):
+    with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
+        _raise(error, wrapped)
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("error", STAYS, ids=str)
+def test_what_needs_a_person_says_so(error, wrapped: bool):
+    with pytest.raises(StoreSchemaError) as caught, mapped_errors():
+        _raise(error, wrapped)
+    assert not caught.value.passes
+
+
+def test_a_secret_in_the_drivers_words_is_blotted_out():
+    with pytest.raises(StoreError) as caught, mapped_errors(secret="canary-73"):
+        raise psycopg.OperationalError("password=canary-73 host=db")
+    assert "canary-73" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+def test_long_words_are_cut():
+    with pytest.raises(StoreError) as caught, mapped_errors():
+        raise psycopg.OperationalError("x" * 5000)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), pg.UniqueViolation("x"), sqlite3.IntegrityError("x")], ids=repr)
+def test_mistakes_of_our_own_are_not_dressed_up(error):
+    with pytest.raises(type(error)), mapped_errors():
+        raise error
+
+
+def test_an_error_of_the_store_stays_what_it_is():
+    original = StoreUnavailableError("x", cure="y")
+    with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
+        raise original
+    assert caught.value is original
+
+
+def _raise(error: Exception, wrapped: bool) -> None:
+    if wrapped and not isinstance(error, exc.TimeoutError):
+        raise exc.DBAPIError("SELECT 1", None, error)
+    raise error
