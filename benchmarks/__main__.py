@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,9 @@ def main() -> int:
             facts[stores.name] = stores.version
             for measure in _measurements(stores, QUICK if asked.quick else FULL):
                 try:
-                    rows += measure()
+                    for row in measure():  # one by one: a failure takes none of the earlier ones away
+                        print(f"  {row.what}: {row.measured}", file=sys.stderr, flush=True)
+                        rows.append(row)
                 except MeasurementError as error:
                     failed = True
                     left_out.append(f"{stores.name}: failed: {error}")
@@ -60,7 +62,7 @@ def _stores(wanted: str | None, stack: ExitStack, left_out: list[str]) -> Sequen
     return found
 
 
-def _measurements(stores: Stores, sizes: Sizes) -> Sequence[Callable[[], Sequence[Row]]]:
+def _measurements(stores: Stores, sizes: Sizes) -> Sequence[Callable[[], Iterator[Row]]]:
     changes = partial(_in_fresh_directory, stores.name, "changes", partial(measure_changes, stores, sizes))
     wholes = [
         partial(_in_fresh_directory, stores.name, f"{size:,} EVSEs", partial(measure_whole, stores, sizes, size))
@@ -69,10 +71,10 @@ def _measurements(stores: Stores, sizes: Sizes) -> Sequence[Callable[[], Sequenc
     return [changes, *wholes]
 
 
-def _in_fresh_directory(store: str, what: str, measure: Callable[[Path], Sequence[Row]]) -> Sequence[Row]:
+def _in_fresh_directory(store: str, what: str, measure: Callable[[Path], Iterator[Row]]) -> Iterator[Row]:
     print(f"measuring {store}, {what} ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="oicp-benchmark-") as directory:
-        return measure(Path(directory))
+        yield from measure(Path(directory))
 
 
 if __name__ == "__main__":

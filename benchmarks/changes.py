@@ -6,7 +6,7 @@ writer notes the instant after its commit; both read the clock of this host.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -56,21 +56,19 @@ class Changes:
         self._daemon = stack.enter_context(AdapterDaemon(directory, hub=self._hub, store_url=url))
         self._hub.wait_for_records(sizes.fleet, within=_WITHIN, alive=self._daemon.require_alive)
         self._settle()
-        self._bare = stack.enter_context(bare.BareClient(self._hub))
-        bare.load(self._bare, self._bare_fleet)
+        bare.load(self._hub, self._bare_fleet)
 
-    def rows(self) -> Sequence[Row]:
-        """Measure all of it."""
+    def rows(self) -> Iterator[Row]:
+        """Measure all of it, one after the other."""
         self._hub.answer_after(ROUND_TRIP)
-        measured = list(self._steady(COMMITS, self._sizes.propagation, self._sizes.runs))
-        measured += [self._burst(delay) for delay in (ROUND_TRIP, 0.0)]
-        self._hub.answer_after(ROUND_TRIP)
-        for rate, seconds in self._sizes.sustained:
-            measured += self._steady(rate, seconds, 1)[:1]
-        self._hub.answer_after(0.0)
-        for rate, seconds in self._sizes.sustained:
-            measured += self._steady(rate, seconds, 1, delay=0.0)[:1]
-        return measured
+        yield from self._steady(COMMITS, self._sizes.propagation, self._sizes.runs)
+        for delay in (ROUND_TRIP, 0.0):
+            self._hub.answer_after(delay)
+            yield self._burst(delay)
+        for delay in (ROUND_TRIP, 0.0):
+            self._hub.answer_after(delay)
+            for rate, seconds in self._sizes.sustained:
+                yield self._steady(rate, seconds, 1, delay=delay)[0]
 
     def _steady(self, rate: int, seconds: float, runs: int, *, delay: float = ROUND_TRIP) -> Sequence[Row]:
         """Return rows about how changes travel at a steady rate, what that costs, and what the writer feels of it."""
@@ -79,9 +77,7 @@ class Changes:
         outcomes = [self._offer(rate, seconds) for _ in range(runs)]
         self._used = self._hub.counters()["requests"] - requests
         cost = 1000 * (self._daemon.processor_time() - used) / self._used
-        ceilings = [
-            bare.propagation(self._bare, self._hub, self._bare_fleet, rate=rate, seconds=seconds) for _ in range(runs)
-        ]
+        ceilings = [bare.propagation(self._hub, self._bare_fleet, rate=rate, seconds=seconds) for _ in range(runs)]
         commits = sorted(took for _, all_of_run in outcomes for took in all_of_run)
         offered = f"{rate:,} changes/s, hub {1000 * delay:.0f} ms"
         return [
@@ -125,9 +121,8 @@ class Changes:
         return [evse_id for evse_id, _, _ in changes], at, 1000 * (time.perf_counter() - began)
 
     def _burst(self, delay: float) -> Row:
-        self._hub.answer_after(delay)
         took = [self._drain() for _ in range(self._sizes.runs)]
-        best = [bare.drain(self._bare, self._bare_fleet, self._sizes.burst) for _ in range(self._sizes.runs)]
+        best = [bare.drain(self._hub, self._bare_fleet, self._sizes.burst) for _ in range(self._sizes.runs)]
         speed, ceiling = self._sizes.burst / median(took), self._sizes.burst / median(best)
         return Row(
             self._store,
@@ -177,10 +172,10 @@ def _commits(ordered: Sequence[float]) -> str:
     return f"{quantile(ordered, 0.5):.1f} / {quantile(ordered, 0.99):.1f}"
 
 
-def measure_changes(stores: Stores, sizes: Sizes, directory: Path) -> Sequence[Row]:
-    """Return the rows about propagation, sustained load and bursts on one kind of store."""
+def measure_changes(stores: Stores, sizes: Sizes, directory: Path) -> Iterator[Row]:
+    """Yield the rows about propagation, sustained load and bursts on one kind of store."""
     with ExitStack() as stack:
-        return Changes(stores, sizes, directory, stack).rows()
+        yield from Changes(stores, sizes, directory, stack).rows()
 
 
 def settled(writer: Writer, hub: Hub, fleet: Fleet) -> float:

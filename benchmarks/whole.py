@@ -1,7 +1,7 @@
 """Measures a whole fleet: its synchronisation from an empty hub, the memory that takes, and what idling costs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -28,8 +28,8 @@ _BECOME_IDLE: Final = 3.0
 _WITHIN: Final = 300.0
 
 
-def measure_whole(stores: Stores, sizes: Sizes, size: int, directory: Path) -> Sequence[Row]:
-    """Return the rows about one fleet on one kind of store."""
+def measure_whole(stores: Stores, sizes: Sizes, size: int, directory: Path) -> Iterator[Row]:
+    """Yield the rows about one fleet on one kind of store."""
     fleet = Fleet(OPERATOR, size)
     with ExitStack() as stack:
         url, writer = stack.enter_context(stores.fresh(directory))
@@ -41,22 +41,18 @@ def measure_whole(stores: Stores, sizes: Sizes, size: int, directory: Path) -> S
             ready_after, peak = daemon.ready_after, daemon.peak_memory()
             idles = size == sizes.syncs[-1]
             idle = _idle(daemon, sizes.idle) if idles else 0.0
-        with bare.BareClient(hub) as client:
-            ceiling = bare.load(client, Fleet(BARE_OPERATOR, size))
-        rows = [
-            Row(
-                stores.name,
-                f"{size:,} EVSEs to an empty hub: seconds from the daemon's start",
-                f"{equal_after:.2f}",
-                f"{ceiling:.2f}",
-                details={"process_ready_after": ready_after, "equal_after": equal_after, "bare_seconds": ceiling},
-            ),
-            Row(stores.name, f"{size:,} EVSEs: peak memory of the daemon, MiB", f"{peak:.0f}", details={"mib": peak}),
-        ]
+        ceiling = bare.load(hub, Fleet(BARE_OPERATOR, size))
+        yield Row(
+            stores.name,
+            f"{size:,} EVSEs to an empty hub: seconds from the daemon's start",
+            f"{equal_after:.2f}",
+            f"{ceiling:.2f}",
+            details={"process_ready_after": ready_after, "equal_after": equal_after, "bare_seconds": ceiling},
+        )
+        yield Row(stores.name, f"{size:,} EVSEs: peak memory of the daemon, MiB", f"{peak:.0f}", details={"mib": peak})
         if idles:
             sweep = _sweep_cost(directory, hub, url, idle, sizes.idle) if sizes.sweeps else None
-            rows.append(_idle_row(stores.name, size, idle, sweep, sizes.idle))
-        return rows
+            yield _idle_row(stores.name, size, idle, sweep, sizes.idle)
 
 
 def _idle(daemon: AdapterDaemon, seconds: float) -> float:

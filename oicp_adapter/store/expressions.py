@@ -145,6 +145,11 @@ def unindexed(column: ColumnElement[T]) -> ColumnElement[T]:
     return wrapped
 
 
+def among_bound(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Tell whether a text column is one of the values that a parameter brings, a sorted list of text."""
+    return _Among(column, bindparam(name, type_=TextList()))
+
+
 def among_ids(column: ColumnElement[Any], ids: Collection[int]) -> ColumnElement[bool]:
     """Tell whether a row's id is one of the given; one bind parameter, however many there are."""
     return _Among(column, bindparam(None, sorted(ids), type_=IdList(), unique=True))
@@ -161,7 +166,9 @@ def constant(word: str) -> ColumnElement[str]:
     return literal_column(f"'{word}'", Text())
 
 
-def not_over(valid_to: ColumnElement[Any], ended_at: ColumnElement[Any], now: datetime) -> ColumnElement[bool]:
+def not_over(
+    valid_to: ColumnElement[Any], ended_at: ColumnElement[Any], now: datetime | ColumnElement[datetime]
+) -> ColumnElement[bool]:
     """Tell whether a window applies at *now* or may apply later."""
     return and_(or_(valid_to.is_(None), valid_to > now), or_(ended_at.is_(None), ended_at > now))
 

@@ -11,11 +11,12 @@ Takes the hints of a lane: reads them, sends on those that belong to others, del
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, insert, not_, select, union_all
+from sqlalchemy import Connection, Select, bindparam, delete, insert, not_, select, union_all
 
-from oicp_adapter.store.expressions import among, among_ids
+from oicp_adapter.store.expressions import among, among_bound, among_ids
 from oicp_adapter.store.schema import hint, lane_row, ledger
 
 PRUNED_AFTER: Final = timedelta(minutes=10)
@@ -46,23 +47,25 @@ def read_hints(connection: Connection, operator_keys: Collection[str], limit: in
 
     Hints for none are locked until the transaction ends; those that another lane has locked are left to it.
     """
-    columns = (hint.c.id, hint.c.evse_key, hint.c.operator_key, hint.c.created_at)
-    # One operator is the rule, and only for one does the index give the hints in their order.
-    mine = (
-        hint.c.operator_key == min(operator_keys)
-        if len(operator_keys) == 1
-        else among(hint.c.operator_key, operator_keys)
-    )
-    own = select(*columns).where(mine).order_by(hint.c.id).limit(limit)
-    nobody = select(*columns).where(hint.c.operator_key.is_(None)).order_by(hint.c.id).limit(limit)
-    both = union_all(select(own.subquery()), select(nobody.subquery()))
-    rows = [HintRow(*row) for row in connection.execute(both)]
+    one = len(operator_keys) == 1
+    wanted = {"keys": min(operator_keys) if one else sorted(operator_keys), "limit": limit}
+    rows = [HintRow(*row) for row in connection.execute(_hints_statement(one=one), wanted)]
     unowned = [row.id for row in rows if row.operator_key is None]
     if unowned:
         statement = select(hint.c.id).where(among_ids(hint.c.id, unowned)).with_for_update(skip_locked=True)
         locked = set(connection.execute(statement).scalars())
         rows = [row for row in rows if row.operator_key is not None or row.id in locked]
     return sorted(rows, key=lambda row: row.id)
+
+
+@cache  # to build a statement costs more than to run it
+def _hints_statement(*, one: bool) -> Any:
+    columns = (hint.c.id, hint.c.evse_key, hint.c.operator_key, hint.c.created_at)
+    # One operator is the rule, and only for one does the index give the hints in their order.
+    mine = hint.c.operator_key == bindparam("keys") if one else among_bound(hint.c.operator_key, "keys")
+    own = select(*columns).where(mine).order_by(hint.c.id).limit(bindparam("limit"))
+    nobody = select(*columns).where(hint.c.operator_key.is_(None)).order_by(hint.c.id).limit(bindparam("limit"))
+    return union_all(select(own.subquery()), select(nobody.subquery()))
 
 
 def delete_hints(connection: Connection, ids: Collection[int]) -> None:

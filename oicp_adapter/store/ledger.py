@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.expressions import Differs, among, constant
+from oicp_adapter.store.expressions import Differs, among, among_bound, constant
 from oicp_adapter.store.schema import ledger, rejection
 from oicp_adapter.store.types import array_type, timestamp_text
 from oicp_adapter.sync.model import Entry, Presence, Rejected
@@ -53,6 +53,9 @@ _ARRAYS: Final = ", ".join(f"%s::{array_type(column.type)}" for column in _WRITT
 _UPSERT_POSTGRESQL: Final = _UPSERT.format(values=f"SELECT * FROM unnest({_ARRAYS})")  # noqa: S608 - types of our own columns
 """One statement with an array a column, whatever the number of rows."""
 
+_READ_ENTRIES: Final = select(*ENTRY_COLUMNS).where(
+    ledger.c.lane == bindparam("lane"), among_bound(ledger.c.canonical, "keys")
+)
 _OICP: Final = {None: None} | {status.value: status for status in OicpStatus}
 _PRESENCE: Final = {presence.value: presence for presence in Presence}
 
@@ -61,8 +64,8 @@ def read_entries(connection: Connection, lane: str, canonicals: Collection[str])
     """Return the ledger rows of these EVSEs; those without one are absent."""
     if not canonicals:
         return {}
-    statement = select(*ENTRY_COLUMNS).where(ledger.c.lane == lane, among(ledger.c.canonical, canonicals))
-    return {entry.canonical: entry for entry in map(entry_of, connection.execute(statement))}
+    rows = connection.execute(_READ_ENTRIES, {"lane": lane, "keys": sorted(canonicals)})
+    return {entry.canonical: entry for entry in map(entry_of, rows)}
 
 
 def entry_of(row: Row[Any]) -> Entry:
@@ -151,10 +154,8 @@ def write_rejections(
         canonicals: The EVSEs that were judged; rejections of theirs that are not in *rejected* go.
     """
     if canonicals:
-        gone = and_(rejection.c.lane == lane, among(rejection.c.canonical, canonicals))
-        if rejected:
-            gone = and_(gone, not_(among(rejection.c.evse_id, {item.evse_id for item in rejected})))
-        connection.execute(delete(rejection).where(gone))
+        kept = sorted({item.evse_id for item in rejected})
+        connection.execute(_DROP_REJECTIONS, {"lane": lane, "keys": sorted(canonicals), "kept": kept})
     if rejected:
         rows = [
             {
@@ -169,6 +170,13 @@ def write_rejections(
             for item in sorted(rejected, key=lambda item: item.evse_id)
         ]
         connection.execute(_upsert_rejection(connection.dialect), rows)
+
+
+_DROP_REJECTIONS: Final = delete(rejection).where(
+    rejection.c.lane == bindparam("lane"),
+    among_bound(rejection.c.canonical, "keys"),
+    not_(among_bound(rejection.c.evse_id, "kept")),
+)
 
 
 def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Executable:

@@ -8,14 +8,15 @@ Reads everything about an EVSE that a decision needs: its rows, its windows, its
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Text, cast, literal, literal_column, null, select, union_all
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, literal, literal_column, null, select, union_all
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, operator_key
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.domain.windows import Window
-from oicp_adapter.store.expressions import EvseKey, WindowLimit, WindowStart, among, not_over, unindexed
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, WindowStart, among_bound, not_over, unindexed
 from oicp_adapter.store.hints import HintRow
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.schema import evse_status, ledger, temporary_status
@@ -49,14 +50,8 @@ def read_due(connection: Connection, lane: str, now: datetime, *, due: int, susp
         due: At most so many that did not fail.
         suspects: At most so many that failed since they were last acknowledged.
     """
-    columns = (ledger.c.canonical, ledger.c.due_at)
-    at = (ledger.c.lane == lane, ledger.c.due_at <= now)
-    sound = select(*columns).where(*at, ledger.c.failures == 0).order_by(ledger.c.due_at).limit(due)
-    failed = (
-        select(*columns).where(*at, ledger.c.failures > literal_column("0")).order_by(ledger.c.due_at).limit(suspects)
-    )
-    both = union_all(select(sound.subquery()), select(failed.subquery()))
-    rows = sorted(connection.execute(both), key=lambda row: row.due_at)
+    wanted = {"lane": lane, "now": now, "due": due, "suspects": suspects}
+    rows = sorted(connection.execute(_due_statement(), wanted), key=lambda row: row.due_at)
     return [row.canonical for row in rows]
 
 
@@ -64,7 +59,31 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
     """Return rows and windows of these EVSEs in one statement; windows that are over at *now* are left out."""
     if not canonicals:
         return {}
+    found: dict[str, Found] = {}
+    for row in connection.execute(_found_statement(), {"keys": sorted(canonicals), "now": now}):
+        here = found.setdefault(row.key, Found())
+        if row.part != _WINDOW:
+            here.rows.append(StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at))
+        elif (read := _window_of(row)) is not None:
+            here.windows.append(read)
+    return found
+
+
+@cache  # to build a statement costs more than to run it
+def _due_statement() -> Any:
+    columns = (ledger.c.canonical, ledger.c.due_at)
+    at = (ledger.c.lane == bindparam("lane"), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp()))
+    sound = select(*columns).where(*at, ledger.c.failures == 0).order_by(ledger.c.due_at)
+    failed = select(*columns).where(*at, ledger.c.failures > literal_column("0")).order_by(ledger.c.due_at)
+    return union_all(
+        select(sound.limit(bindparam("due")).subquery()), select(failed.limit(bindparam("suspects")).subquery())
+    )
+
+
+@cache
+def _found_statement() -> Any:
     status, window = evse_status.c, temporary_status.c
+    now = bindparam("now", type_=UtcTimestamp())
     rows = select(
         literal(0, BigInteger()).label("part"),
         EvseKey(status.evse_id).label("key"),
@@ -75,7 +94,7 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
         cast(null(), BigInteger()).label("id"),
         cast(null(), UtcTimestamp()).label("valid_to"),
         cast(null(), UtcTimestamp()).label("ended_at"),
-    ).where(among(EvseKey(status.evse_id), canonicals))
+    ).where(among_bound(EvseKey(status.evse_id), "keys"))
     windows = select(
         literal(_WINDOW, BigInteger()),
         EvseKey(window.evse_id),
@@ -86,15 +105,8 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
         window.id,
         WindowLimit(window.valid_to),
         WindowLimit(window.ended_at),
-    ).where(among(EvseKey(window.evse_id), canonicals), not_over(unindexed(window.valid_to), window.ended_at, now))
-    found: dict[str, Found] = {}
-    for row in connection.execute(union_all(rows, windows)):
-        here = found.setdefault(row.key, Found())
-        if row.part != _WINDOW:
-            here.rows.append(StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at))
-        elif (read := _window_of(row)) is not None:
-            here.windows.append(read)
-    return found
+    ).where(among_bound(EvseKey(window.evse_id), "keys"), not_over(unindexed(window.valid_to), window.ended_at, now))
+    return union_all(rows, windows)
 
 
 def observations(

@@ -8,9 +8,10 @@ waiting for the lock would be taken for a living one.
 import json
 from dataclasses import asdict, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, literal, select, type_coerce, update
+from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, func, literal, select, type_coerce, update
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
@@ -21,45 +22,60 @@ from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.model import Action, Intent, Position, Record
 
 _POSITION_COLUMNS: Final = tuple(lane_row.c[field.name] for field in fields(Position))
+_POSITION_FIELDS: Final = tuple(field.name for field in fields(Position))
 _INTENT_COLUMNS: Final = tuple(column for column in intent_row.c if column.name != "lane")
+
+# Built once: to build a statement costs more than to run it.
+_THIS_LANE: Final = lane_row.c.lane == bindparam("lane")
+_READ_POSITION: Final = select(*_POSITION_COLUMNS).where(_THIS_LANE)
+_LOCK_POSITION: Final = _READ_POSITION.with_for_update()
+_WRITE_POSITION: Final = (
+    update(lane_row)
+    .where(lane_row.c.lane == bindparam("which"))
+    .values({name: bindparam(name) for name in _POSITION_FIELDS})
+)
+_READ_INTENT: Final = select(*_INTENT_COLUMNS).where(intent_row.c.lane == bindparam("lane"))
+_CLEAR_INTENT: Final = delete(intent_row).where(intent_row.c.lane == bindparam("lane"))
+_NOW: Final = type_coerce(func.clock_timestamp(), UtcTimestamp()).label("now")
+_ONE: Final = select(literal(1).label("one")).subquery()
+_CLOCK_AND_INTENT: Final = select(*_INTENT_COLUMNS, _NOW).select_from(
+    _ONE.outerjoin(intent_row, intent_row.c.lane == bindparam("lane"))
+)
 
 
 def read_position(connection: Connection, lane: str) -> Position:
     """Return where a lane stands; a lane that never ran stands at the beginning."""
-    row = connection.execute(select(*_POSITION_COLUMNS).where(lane_row.c.lane == lane)).first()
+    row = connection.execute(_READ_POSITION, {"lane": lane}).first()
     return Position(*row) if row else Position()
 
 
 def lock_position(connection: Connection, lane: str) -> Position:
     """Lock a lane's row until the transaction ends, and return where the lane stands; makes the row when it is new."""
-    statement = select(*_POSITION_COLUMNS).where(lane_row.c.lane == lane).with_for_update()
-    row = connection.execute(statement).first()
+    row = connection.execute(_LOCK_POSITION, {"lane": lane}).first()
     if row is None:
         fresh = insert_into(connection.dialect, lane_row).values(lane=lane, **asdict(Position()))
         connection.execute(fresh.on_conflict_do_nothing())
-        row = connection.execute(statement).one()
+        row = connection.execute(_LOCK_POSITION, {"lane": lane}).one()
     return Position(*row)
 
 
 def write_position(connection: Connection, lane: str, position: Position) -> None:
     """Replace a lane's row, which is locked and so exists."""
-    connection.execute(update(lane_row).where(lane_row.c.lane == lane).values(**asdict(position)))
+    values = {name: getattr(position, name) for name in _POSITION_FIELDS}
+    connection.execute(_WRITE_POSITION, {"which": lane, **values})
 
 
 def read_clock_and_intent(connection: Connection, store: Store, lane: str) -> tuple[datetime, Intent | None]:
     """Return the time that decides and the lane's open intent, in one statement where the clock is the server's."""
     if store.dialect == "sqlite":
         return store.now(), read_intent(connection, lane)
-    clock = type_coerce(func.clock_timestamp(), UtcTimestamp()).label("now")
-    one = select(literal(1).label("one")).subquery()
-    joined = one.outerjoin(intent_row, intent_row.c.lane == lane)
-    row = connection.execute(select(*_INTENT_COLUMNS, clock).select_from(joined)).one()
+    row = connection.execute(_CLOCK_AND_INTENT, {"lane": lane}).one()
     return row.now, _intent_of(row) if row.epoch is not None else None
 
 
 def read_intent(connection: Connection, lane: str) -> Intent | None:
     """Return a lane's open intent, None when there is none."""
-    row = connection.execute(select(*_INTENT_COLUMNS).where(intent_row.c.lane == lane)).first()
+    row = connection.execute(_READ_INTENT, {"lane": lane}).first()
     return _intent_of(row) if row else None
 
 
@@ -75,12 +91,17 @@ def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
         "silent_until": intent.silent_until,
         "suspect": intent.suspect,
     }
-    connection.execute(upsert(connection.dialect, intent_row, ("lane",)), [row])
+    connection.execute(_write_intent(connection.dialect), row)
+
+
+@cache
+def _write_intent(dialect: Dialect) -> Executable:
+    return upsert(dialect, intent_row, ("lane",))
 
 
 def clear_intent(connection: Connection, lane: str) -> None:
     """Delete a lane's intent."""
-    connection.execute(delete(intent_row).where(intent_row.c.lane == lane))
+    connection.execute(_CLEAR_INTENT, {"lane": lane})
 
 
 def _intent_of(row: Any) -> Intent:

@@ -11,6 +11,10 @@ from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Action, Intent, Policy, Presence
 
 
+def window(sql, evse_id: str, start: str) -> None:
+    sql(f"INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('{evse_id}', 'Blocked', '{start}')")
+
+
 def intent_at(now) -> Intent:
     return Intent(1, 7, Action.FULL_LOAD, (), now, now + timedelta(minutes=2))
 
@@ -68,9 +72,7 @@ def test_what_would_be_missing_is_counted_and_becomes_due(lane: LaneStore, prese
 def test_an_acknowledged_full_load_settles_what_it_carried_and_nothing_else(lane: LaneStore, add, present, sql):
     add("DE*ABC*E1", "Charging")
     add("DE*ABC*E2")
-    sql(
-        "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E2', 'Blocked', '2100-01-01 00:00:00')"
-    )
+    window(sql, "DE*ABC*E2", "2100-01-01 00:00:00")
     policy = Policy()
     with lane.transaction() as books:
         now = books.now
@@ -121,9 +123,7 @@ def test_a_boundary_ahead_is_when_an_acknowledged_evse_is_looked_at_next(lane: L
     with lane.transaction() as books:
         soon = (books.now + timedelta(minutes=5)).replace(microsecond=0)
     zone = "+00" if lane.store.dialect == "postgresql" else ""
-    sql(
-        f"INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DE*ABC*E1', 'Blocked', '{soon:%Y-%m-%d %H:%M:%S}{zone}')"
-    )
+    window(sql, "DE*ABC*E1", f"{soon:%Y-%m-%d %H:%M:%S}{zone}")
     with lane.transaction() as books:
         books.prepare_full_load()
         books.acknowledge_full_load(intent=intent_at(books.now), policy=Policy())

@@ -1,5 +1,6 @@
 """What people and metrics are shown is what the store holds."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,11 @@ LANES = [LaneScope("DEABC", frozenset({"DEABC"})), LaneScope("DEXYZ", frozenset(
 
 def overviews(store, evse_ids=None):
     return list(evse_overviews(store, LANES, StatusMapping(), evse_ids))
+
+
+@pytest.fixture
+def short_pages(monkeypatch):
+    monkeypatch.setattr(evses, "PAGE", 2)
 
 
 def test_a_fresh_store_counts_nothing(store):
@@ -47,9 +53,8 @@ def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
             ]
         )
     sql("INSERT INTO temporary_status (evse_id, status) VALUES ('DE*ABC*E1', 'BLOCKED'), ('DE*XYZ*E1', 'Blocked')")
-    sql(
-        "INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DEABCE1', 'Blocked', '2100-01-01 00:00:00')"
-    )
+    later = "'2100-01-01 00:00:00'"
+    sql(f"INSERT INTO temporary_status (evse_id, status, valid_from) VALUES ('DEABCE1', 'Blocked', {later})")
     sql(
         "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to)"
         " VALUES ('DEABCE1', 'Reserved', '2020-01-01 00:00:00', '2020-01-02 00:00:00')"
@@ -79,8 +84,8 @@ def test_operators_that_nobody_serves_and_words_that_nobody_knows_are_named(stor
     assert unmapped_words(store) == [Example("Party", 1, "DE*NOB*E2"), Example("party time", 1, "DE*ABC*E3")]
 
 
-def test_every_evse_is_shown_with_its_state(store, lane: LaneStore, add, sql, present, monkeypatch):
-    monkeypatch.setattr(evses, "PAGE", 2)
+@pytest.mark.usefixtures("short_pages")
+def test_every_evse_is_shown_with_its_state(store, lane: LaneStore, add, sql, present):
     for number in range(1, 8):
         add(f"DE*ABC*E{number}")
     add("DEABCE1")
@@ -131,8 +136,6 @@ def test_every_evse_is_shown_with_its_state(store, lane: LaneStore, add, sql, pr
 
 
 def test_a_lost_full_load_puts_in_doubt_what_was_asserted_before(store, lane: LaneStore, add, present):
-    from dataclasses import replace
-
     add("DE*ABC*E1")
     add("DE*ABC*E2")
     with lane.transaction() as books:

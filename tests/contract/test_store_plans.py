@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import event
 
+from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.lanes import LaneStore
 
@@ -14,11 +15,9 @@ OWN = ("oicp_ledger", "oicp_hint")
 def plans(store, lane: LaneStore, sql):
     """Fill the tables, then note the plan of every statement of the lane's connection."""
     numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 3000)"
-    sql(
-        f"{numbers} INSERT INTO evse_status (evse_id, operator_id, status) SELECT 'DE*ABC*E' || n, 'DE*ABC', 'x' FROM n"
-        if store.dialect == "postgresql"
-        else f"INSERT INTO evse_status (evse_id, operator_id, status) {numbers} SELECT 'DE*ABC*E' || n, 'DE*ABC', 'x' FROM n"
-    )
+    fill = "INSERT INTO evse_status (evse_id, operator_id, status)"
+    rows = "SELECT 'DE*ABC*E' || n, 'DE*ABC', 'x' FROM n"
+    sql(f"{numbers} {fill} {rows}" if store.dialect == "postgresql" else f"{fill} {numbers} {rows}")
     sql("INSERT INTO temporary_status (evse_id, status) SELECT evse_id, 'Blocked' FROM evse_status")
     list(lane.sweep())
     noted: list[str] = []
@@ -28,8 +27,7 @@ def plans(store, lane: LaneStore, sql):
         words = statement.split()[0]
         if words in ("SELECT", "DELETE", "UPDATE") and not many and "pg_catalog" not in statement:
             driver = connection.connection.dbapi_connection
-            for row in driver.execute(explain + statement, parameters).fetchall():
-                noted.append(row[-1].strip())
+            noted.extend(row[-1].strip() for row in driver.execute(explain + statement, parameters).fetchall())
 
     engines = {store._own, store._pooled}
     for engine in engines:
@@ -72,7 +70,5 @@ def test_a_page_of_the_ledger_looks_its_evses_up_by_key(lane: LaneStore, plans):
 
 
 def test_showing_single_evses_scans_no_shared_table(store, lane: LaneStore, plans):
-    from oicp_adapter.domain.statuses import StatusMapping
-
     assert len(list(evse_overviews(store, [lane.scope], StatusMapping(), ["DE*ABC*E7"]))) == 1
     assert scans(plans, SHARED) == []

@@ -1,11 +1,12 @@
 """The sweep finds whatever differs, also where no trigger left a hint."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
+from oicp_adapter.store.lanes import LaneScope, LaneStore
 from oicp_adapter.sync.model import Presence
 
 
@@ -197,9 +198,6 @@ def test_a_smaller_spelling_that_appears_makes_the_evse_due(lane: LaneStore, add
 
 
 def test_a_sub_operator_belongs_to_the_lane(store, add, request):
-    from oicp_adapter.domain.statuses import StatusMapping
-    from oicp_adapter.store.scope import LaneScope
-
     add("DE*ABC*E1")
     add("DE*XYZ*E1", operator_id="dexyz")
     lane = LaneStore(store, LaneScope("DEABC", frozenset({"DEABC", "DEXYZ"})), StatusMapping())
@@ -209,12 +207,10 @@ def test_a_sub_operator_belongs_to_the_lane(store, add, request):
 
 def test_old_hints_that_no_lane_takes_are_deleted(lane: LaneStore, other_lane: LaneStore, sql):
     with other_lane.transaction() as books:
-        from dataclasses import replace
-
         books.save_position(replace(books.position, expires_at=books.now + timedelta(hours=1)))
     for operator in ("'DEABC'", "'DEXYZ'", "'DENOB'", "NULL"):
         for age in ("2020-01-01 00:00:00", "2036-01-01 00:00:00"):
             sql(f"INSERT INTO oicp_hint (evse_key, operator_key, created_at) VALUES ('E', {operator}, '{age}')")
     sweep(lane)
     left = sql("SELECT operator_key, count(*) FROM oicp_hint GROUP BY operator_key ORDER BY operator_key")
-    assert {operator: count for operator, count in left} == {"DEABC": 2, "DENOB": 1, "DEXYZ": 2, None: 2}
+    assert {row[0]: row[1] for row in left} == {"DEABC": 2, "DENOB": 1, "DEXYZ": 2, None: 2}

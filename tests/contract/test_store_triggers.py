@@ -113,7 +113,8 @@ def test_replace_hints_the_operator_that_lost_the_evse(sqlite_store: Store):
         connection.exec_driver_sql("INSERT INTO evse_status VALUES ('DE*ABC*E1', 'DE*ABC', 'Available', NULL)")
         connection.exec_driver_sql("DELETE FROM oicp_hint")
         connection.exec_driver_sql(
-            "INSERT OR REPLACE INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1', 'DE*XYZ', 'Charging')"
+            "INSERT OR REPLACE INTO evse_status (evse_id, operator_id, status)"
+            " VALUES ('DE*ABC*E1', 'DE*XYZ', 'Charging')"
         )
         found = connection.exec_driver_sql("SELECT DISTINCT operator_key FROM oicp_hint ORDER BY 1").scalars().all()
     assert found == ["DEABC", "DEXYZ"]

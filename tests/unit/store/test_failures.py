@@ -37,17 +37,17 @@ STAYS = [
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("error", PASSES, ids=str)
-def test_what_passes_by_itself_is_unavailable(error, wrapped: bool):
+def test_what_passes_by_itself_is_unavailable(error, *, wrapped: bool):
     with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
-        _raise(error, wrapped)
+        _raise(error, wrapped=wrapped)
     assert caught.value.__cause__ is not None
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("error", STAYS, ids=str)
-def test_what_needs_a_person_says_so(error, wrapped: bool):
+def test_what_needs_a_person_says_so(error, *, wrapped: bool):
     with pytest.raises(StoreSchemaError) as caught, mapped_errors():
-        _raise(error, wrapped)
+        _raise(error, wrapped=wrapped)
     assert not caught.value.passes
 
 
@@ -77,7 +77,7 @@ def test_an_error_of_the_store_stays_what_it_is():
     assert caught.value is original
 
 
-def _raise(error: Exception, wrapped: bool) -> None:
+def _raise(error: Exception, *, wrapped: bool) -> None:
     if wrapped and not isinstance(error, exc.TimeoutError):
         raise exc.DBAPIError("SELECT 1", None, error)
     raise error

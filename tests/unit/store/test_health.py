@@ -19,5 +19,5 @@ from oicp_adapter.store.health import has_wal_bug
         ((4, 0, 0), False),
     ],
 )
-def test_versions_that_can_damage_a_file_in_wal_mode_are_known(version: tuple[int, ...], affected: bool):
+def test_versions_that_can_damage_a_file_in_wal_mode_are_known(version: tuple[int, ...], *, affected: bool):
     assert has_wal_bug(version) is affected

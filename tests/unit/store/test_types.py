@@ -10,8 +10,8 @@ from oicp_adapter.store.types import ForeignText, OddText, UtcTimestamp, array_t
 
 SQLITE = sqlite.dialect()
 POSTGRESQL = postgresql.dialect()
-AWARE = st.datetimes(
-    datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.sampled_from([UTC, timezone(timedelta(hours=-11))])
+AWARE = st.tuples(st.timedeltas(timedelta(days=1), timedelta(days=3_650_000)), st.sampled_from([-11, 0, 14])).map(
+    lambda drawn: (datetime(1, 1, 2, tzinfo=UTC) + drawn[0]).astimezone(timezone(timedelta(hours=drawn[1])))
 )
 
 
@@ -29,8 +29,8 @@ def test_the_order_of_texts_is_the_order_of_instants(instants):
 
 @pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL])
 def test_a_naive_datetime_is_refused_with_the_cure(dialect):
-    with pytest.raises(ValueError, match="naive datetime .* use UTC"):
-        UtcTimestamp().process_bind_param(datetime(2026, 1, 1), dialect)
+    with pytest.raises(ValueError, match=r"naive datetime .* use UTC"):
+        UtcTimestamp().process_bind_param(datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None), dialect)
 
 
 @pytest.mark.parametrize("garbage", ["yesterday", "", "2026-02-31 00:00:00", 17, b"2026"])

@@ -1,0 +1,100 @@
+"""A daemon ends in order when it is asked to, and loses nothing when nobody asks."""
+
+import signal
+import time
+
+import pytest
+
+
+@pytest.fixture
+def quiet(site, eventually):
+    """A daemon with three EVSEs at the hub and nothing to do."""
+    site.fleet(3)
+    daemon = site.daemon()
+    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
+    return daemon
+
+
+def hang(site, eventually):
+    """Let the next push hang at a hub that has received it."""
+    before = site.requests()
+    site.will("never_applied")
+    site.write("DE*ABC*E1", "Faulted")
+    eventually(lambda: site.requests() > before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_daemon_ends_at_once(quiet, number):
+    asked = time.monotonic()
+    quiet.send(number)
+    assert quiet.ended() == 0
+    assert time.monotonic() - asked < 5
+    assert quiet.log("daemon.stopping")[0]["why"] == number.name
+    assert quiet.log("lane.stopped")[0]["unrecorded"] is False
+
+
+def test_a_clean_stop_hands_the_lane_over_and_a_restart_sends_nothing(site, quiet, eventually):
+    assert quiet.stop() == 0
+    before = site.requests()
+    assert site.sql("SELECT holder FROM oicp_lane")[0][0] is None
+    again = site.daemon()
+    site.write("DE*ABC*E2", "Faulted")
+    site.arrives("DE*ABC*E2", "OutOfService")
+    eventually(lambda: again.log("push.acknowledged"))
+    assert site.requests() == before + 1
+
+
+def test_a_stop_during_a_push_that_hangs_waits_for_its_deadline_and_records_the_doubt(site, quiet, eventually):
+    hang(site, eventually)
+    asked = time.monotonic()
+    quiet.send(signal.SIGTERM)
+    assert quiet.get("/readyz")[0] == 503
+    assert quiet.ended() == 0
+    assert time.monotonic() - asked < 2 + 5
+    assert quiet.log("push.unknown", reason="timeout")
+    assert site.sql("SELECT count(*) FROM oicp_ledger WHERE doubted_at IS NOT NULL")[0][0] == 1
+    assert site.sql("SELECT count(*) FROM oicp_intent")[0][0] == 0
+    site.daemon()
+    site.arrives("DE*ABC*E1", "OutOfService")
+
+
+def test_a_second_signal_cuts_a_push_that_hangs(site, quiet, eventually):
+    assert quiet.stop() == 0
+    site.sections["hub"]["request_timeout"] = 60.0
+    daemon = site.daemon()
+    hang(site, eventually)
+    daemon.send(signal.SIGTERM)
+    eventually(lambda: daemon.log("daemon.stopping"))
+    asked = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.ended() == 0
+    assert time.monotonic() - asked < 5
+    assert daemon.log("push.unknown", reason="cut")
+    assert site.sql("SELECT count(*) FROM oicp_ledger WHERE doubted_at IS NOT NULL")[0][0] == 1
+
+
+@pytest.mark.parametrize("fault", ["never_applied", "late_apply"])
+def test_a_kill_during_a_push_loses_nothing(site, quiet, eventually, fault):
+    before = site.requests()
+    site.will(fault, silent=True, delay=0.5)
+    site.write("DE*ABC*E1", "Faulted")
+    eventually(lambda: site.requests() > before)
+    quiet.send(signal.SIGKILL)
+    assert quiet.ended() == -signal.SIGKILL
+    assert site.sql("SELECT count(*) FROM oicp_intent")[0][0] == 1
+    site.write("DE*ABC*E1", "Charging")
+    site.write("DE*ABC*E2", "Faulted")
+    again = site.daemon()
+    site.arrives("DE*ABC*E1", "Occupied")
+    site.arrives("DE*ABC*E2", "OutOfService")
+    assert again.log("push.abandoned")
+    eventually(lambda: site.sql("SELECT count(*) FROM oicp_ledger WHERE debt_at IS NOT NULL")[0][0] == 0)
+    assert site.at_hub() == {"DEABCE0": "Available", "DEABCE1": "Occupied", "DEABCE2": "OutOfService"}
+    assert site.hub.hub.journal.counters["overlaps"] == 0
+
+
+def test_a_second_daemon_on_the_same_sqlite_store_is_refused(site, quiet):
+    second = site.start()
+    assert second.ended() == 75
+    assert f"is held by process {quiet.child.pid}" in second.text()
+    assert quiet.get("/livez")[0] == 200
