@@ -36,6 +36,9 @@ INTERVAL: Final = 0.034
 COMMITS: Final = 100
 """Transactions a second that the writer makes; at higher rates each holds several changes."""
 
+PATIENCE: Final = 60.0
+"""Seconds without progress after which a measurement is given up."""
+
 _WITHIN: Final = 300.0
 
 
@@ -54,7 +57,7 @@ class Changes:
         self._alone = sorted(self._commit(1)[2] for _ in range(COMMITS))
         self._hub = stack.enter_context(Hub(directory))
         self._daemon = stack.enter_context(AdapterDaemon(directory, hub=self._hub, store_url=url))
-        self._hub.wait_for_records(sizes.fleet, within=_WITHIN, alive=self._daemon.require_alive)
+        self._hub.wait_for_records(sizes.fleet, patience=PATIENCE, daemon=self._daemon)
         self._settle()
         bare.load(self._hub, self._bare_fleet)
 
@@ -109,7 +112,7 @@ class Changes:
             changed, at, took = self._commit(each)
             commits.append(took)
             committed.update(dict.fromkeys(changed, at))
-        self._hub.wait_for_records(before + len(committed), within=_WITHIN, alive=self._daemon.require_alive)
+        self._hub.wait_for_records(before + len(committed), patience=PATIENCE, daemon=self._daemon)
         self._settle()
         return Latencies.of(committed, bare.received(self._hub, OPERATOR, committed)), sorted(commits)
 
@@ -138,7 +141,7 @@ class Changes:
         before = self._hub.counters()
         changes = self._fleet.change(self._sizes.burst)
         committed = self._writer.update(changes)
-        self._hub.wait_for_records(before["records"] + len(changes), within=_WITHIN, alive=self._daemon.require_alive)
+        self._hub.wait_for_records(before["records"] + len(changes), patience=PATIENCE, daemon=self._daemon)
         self._settle()
         self._used = self._hub.counters()["requests"] - before["requests"]
         arrived = bare.received(self._hub, OPERATOR, [evse_id for evse_id, _, _ in changes])

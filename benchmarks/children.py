@@ -81,6 +81,10 @@ class Child:
         """Return what it has said so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    def log_end(self) -> str:
+        """Return the end of what it has said so far."""
+        return self.log_text()[-_SHOWN:]
+
     def require_alive(self) -> None:
         """
         Make sure that it still runs.
@@ -89,7 +93,7 @@ class Child:
             MeasurementError: It ended by itself.
         """
         if self._process.poll() is not None:
-            raise MeasurementError(f"exit code {self._process.returncode}:\n{self.log_text()[-_SHOWN:]}")
+            raise MeasurementError(f"exit code {self._process.returncode}:\n{self.log_end()}")
 
     def peak_memory(self) -> float:
         """Return the largest resident set so far, in mebibytes."""
@@ -112,6 +116,6 @@ class Child:
             readable, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
             part = os.read(pipe.fileno(), 65536) if readable else b""
             if not part:
-                raise MeasurementError(f"a child did not start:\n{self.log_text()[-_SHOWN:]}")
+                raise MeasurementError(f"a child did not start:\n{self.log_end()}")
             line += part
         return json.loads(line)

@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -72,22 +72,24 @@ class Hub(Child):
             for one in document["operators"][operator]
         }
 
-    def wait_for_records(self, count: int, *, within: float, alive: Callable[[], None]) -> None:
+    def wait_for_records(self, count: int, *, patience: float, daemon: Child) -> None:
         """
         Wait until so many records were performed since the start.
 
         Args:
-            within: Seconds.
-            alive: Raises when it is no use to wait on.
+            patience: Seconds without a single further record after which it is given up.
+            daemon: Who sends them; what it said last is told when it does not.
 
         Raises:
-            MeasurementError: They did not come in time.
+            MeasurementError: They did not come.
         """
-        end = time.monotonic() + within
+        moved_at, before = time.monotonic(), -1
         while (seen := self.counters().get("records", 0)) < count:
-            alive()
-            if time.monotonic() > end:
-                raise MeasurementError(f"{count} records were due, {seen} came within {within:.0f} s")
+            daemon.require_alive()
+            if seen != before:
+                moved_at, before = time.monotonic(), seen
+            elif time.monotonic() - moved_at > patience:
+                raise MeasurementError(f"{count} records were due, {seen} came; the daemon said:\n{daemon.log_end()}")
             time.sleep(LOOK_EVERY)
 
     def wait_until_equal(self, operator: str, expected: Mapping[str, str], *, within: float) -> dict[str, Held]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import bare
-from benchmarks.changes import settled
+from benchmarks.changes import PATIENCE, settled
 from benchmarks.daemon import AdapterDaemon
 from benchmarks.figures import MeasurementError, Row
 from benchmarks.fleet import BARE_OPERATOR, OPERATOR, Fleet
@@ -25,7 +25,6 @@ USUAL_SWEEP: Final = 300.0
 """Seconds between full comparisons by default; their cost is spread over it."""
 
 _BECOME_IDLE: Final = 3.0
-_WITHIN: Final = 300.0
 
 
 def measure_whole(stores: Stores, sizes: Sizes, size: int, directory: Path) -> Iterator[Row]:
@@ -36,7 +35,7 @@ def measure_whole(stores: Stores, sizes: Sizes, size: int, directory: Path) -> I
         writer.insert(fleet)
         hub = stack.enter_context(Hub(directory))
         with AdapterDaemon(directory, hub=hub, store_url=url) as daemon:
-            hub.wait_for_records(size, within=_WITHIN, alive=daemon.require_alive)
+            hub.wait_for_records(size, patience=PATIENCE, daemon=daemon)
             equal_after = settled(writer, hub, fleet) - daemon.started_at
             ready_after, peak = daemon.ready_after, daemon.peak_memory()
             idles = size == sizes.syncs[-1]

@@ -24,12 +24,12 @@ from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, beyond
-from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, read_entries
+from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.observing import Found, read_found
 from oicp_adapter.store.position import read_position
 from oicp_adapter.store.schema import evse_status, ledger
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.store.withdrawals import has_live_row, may_be_at_the_hub
+from oicp_adapter.store.withdrawals import may_be_at_the_hub, standing
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.model import Entry, Position, Presence, Rejected, Rejection, StatusRow
 
@@ -197,21 +197,21 @@ def _why_not(row: StatusRow, page: _Page, lane: LaneScope | None) -> Rejected | 
 
 def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) -> Iterator[EvseOverview]:
     """Stream what the hub may hold although no row stands for it any more."""
-    leaving = select(*ENTRY_COLUMNS).where(
-        ledger.c.lane == lane.lane,
-        may_be_at_the_hub(),
-        ledger.c.withdrawn_at.is_(None),
-        ~has_live_row(ledger.c.canonical, lane.operator_keys),
+    held = select(ledger.c.evse_id, ledger.c.canonical).where(
+        ledger.c.lane == lane.lane, may_be_at_the_hub(), ledger.c.withdrawn_at.is_(None)
     )
     if keys is not None:
-        leaving = leaving.where(among(ledger.c.canonical, keys))
+        held = held.where(among(ledger.c.canonical, keys))
     last = ""
     while True:
-        statement = leaving.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(PAGE)
+        statement = held.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(PAGE)
         with store.reading(by_key=True) as connection:
             now = store.now(connection)
             position = read_position(connection, lane.lane)
-            entries = [entry_of(row) for row in connection.execute(statement)]
+            page = connection.execute(statement).all()
+            canonicals = {row.canonical for row in page}
+            leaving = canonicals - standing(connection, canonicals, lane.operator_keys)
+            entries = sorted(read_entries(connection, lane.lane, leaving).values(), key=attrgetter("evse_id"))
         for entry in entries:
             yield EvseOverview(
                 evse_id=entry.evse_id,
@@ -226,9 +226,9 @@ def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) ->
                 state=_state(entry, None, position),
                 now=now,
             )
-        if len(entries) < PAGE:
+        if len(page) < PAGE:
             return
-        last = entries[-1].evse_id
+        last = page[-1].evse_id
 
 
 def _state(entry: Entry | None, published: Any, position: Position) -> EvseState:

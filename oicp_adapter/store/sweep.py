@@ -42,7 +42,7 @@ from oicp_adapter.store.position import lock_position
 from oicp_adapter.store.schema import evse_status, ledger, rejection
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.types import UtcTimestamp
-from oicp_adapter.store.withdrawals import has_live_row
+from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.model import Rejected
 
@@ -251,20 +251,15 @@ def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: dat
         if upper is None:
             return None
         waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now)
-        gone = and_(
-            ledger.c.withdrawn_at.is_(None),
-            ledger.c.held_since.is_(None),
-            ~has_live_row(ledger.c.canonical, lane.scope.operator_keys),
+        resting = [or_(ledger.c.due_at.is_(None), ledger.c.due_at > now), ~waits]
+        in_page = select(ledger.c.canonical).where(
+            mine, ledger.c.canonical > after, ledger.c.canonical <= upper, *resting
         )
-        vanished = select(ledger.c.canonical).where(
-            mine,
-            ledger.c.canonical > after,
-            ledger.c.canonical <= upper,
-            or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
-            ~waits,
-            gone if asserted_before is None else or_(gone, _asserted_before(asserted_before)),
-        )
-        canonicals = set(connection.execute(vanished).scalars())
+        present = in_page.where(ledger.c.withdrawn_at.is_(None), ledger.c.held_since.is_(None))
+        canonicals = set(connection.execute(present).scalars())
+        canonicals -= standing(connection, canonicals, lane.scope.operator_keys)
+        if asserted_before is not None:
+            canonicals |= set(connection.execute(in_page.where(_asserted_before(asserted_before))).scalars())
     due = 0
     if canonicals:
         with lane.writing() as connection:

@@ -5,6 +5,7 @@ The pending ones are looked for among hints and open ledger rows only, so that c
 the sweep opens the rows of EVSEs that vanished without a hint.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    exists,
     func,
     literal,
     literal_column,
@@ -69,17 +69,22 @@ def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: date
     return connection.execute(unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
 
 
-def has_live_row(canonical: ColumnElement[str], scope: frozenset[str]) -> ColumnElement[bool]:
-    """Return the condition that an EVSE has a row of these operators that does not withdraw it."""
-    return exists(
-        select(literal(1)).where(
-            EvseKey(evse_status.c.evse_id) == canonical, live(OperatorKey(evse_status.c.operator_id), scope)
-        )
-    )
+def standing(connection: Connection, canonicals: Collection[str], scope: frozenset[str]) -> set[str]:
+    """
+    Return which of these EVSEs have a row of these operators that does not withdraw them.
+
+    Asked for by their keys: joined with the ledger, PostgreSQL would compare each row with each wherever it knows
+    nothing of the keys, as on tables that were just filled.
+    """
+    if not canonicals:
+        return set()
+    key = EvseKey(evse_status.c.evse_id)
+    rows = select(key).where(among(key, canonicals), live(OperatorKey(evse_status.c.operator_id), scope))
+    return set(connection.execute(rows).scalars())
 
 
 def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:
-    """Count by pages of the backlog: joined in one statement, PostgreSQL would compare each row with each."""
+    """Count by pages of the backlog."""
     hinted = select(hint.c.evse_key).where(or_(among(hint.c.operator_key, scope), hint.c.operator_key.is_(None)))
     mine = ledger.c.lane == lane
     due = select(ledger.c.canonical).where(mine, ledger.c.due_at <= now)
@@ -95,7 +100,5 @@ def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now
             .where(ledger.c.withdrawn_at.is_(None), ledger.c.approved_at.is_(None))
         )
         vanishing = set(connection.execute(there).scalars())
-        key = EvseKey(evse_status.c.evse_id)
-        standing = select(key).where(among(key, vanishing), live(OperatorKey(evse_status.c.operator_id), scope))
-        count += len(vanishing - set(connection.execute(standing).scalars()))
+        count += len(vanishing - standing(connection, vanishing, scope))
     return count

@@ -38,7 +38,7 @@ PATIENCE = 20.0
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def eventually(look: Callable[[], Any], *, within: float = PATIENCE, every: float = 0.02) -> Any:
+def eventually(look: Callable[[], Any], *, within: float = PATIENCE, every: float = 0.05) -> Any:
     """Return the first true answer; fail when none came in time."""
     end = time.monotonic() + within
     while not (found := look()):
@@ -57,14 +57,13 @@ class Process:
 
     def __init__(self, config: Path, folder: Path, number: int) -> None:
         self._errors = folder / f"daemon-{number}.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
         with self._errors.open("wb") as errors:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "oicp_adapter", "--config", config, "run", "--monitoring-port", "0", "--announce"],
+                _line(config, "run", "--monitoring-port", "0", "--announce"),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=environment,
+                env=_environment(),
                 cwd=folder,
             )
         self.announced = b""
@@ -108,11 +107,7 @@ class Process:
     def log(self, event: str | None = None, **facts: Any) -> Sequence[Mapping[str, Any]]:
         """Return the events of the log that has this name and these fields."""
         lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
-        return [
-            line
-            for line in lines
-            if (event is None or line["event"] == event) and facts.items() <= line.items()
-        ]
+        return [line for line in lines if (event is None or line["event"] == event) and facts.items() <= line.items()]
 
     def send(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
@@ -130,7 +125,7 @@ class Process:
             self.child.kill()
             self.child.wait(PATIENCE)
         self.child.stdout.close()
-        print(self.text())  # pytest shows it with a test that failed
+        sys.stdout.write(self.text())  # pytest shows it with a test that failed
 
 
 @dataclass
@@ -173,10 +168,14 @@ class Site:
 
     def command(self, *arguments: str, within: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
         """Run another command with the same settings."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
-        line = [sys.executable, "-m", "oicp_adapter", "--config", self.config(), *arguments]
         return subprocess.run(
-            line, capture_output=True, text=True, timeout=within, check=False, env=environment, cwd=self.folder
+            _line(self.config(), *arguments),
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+            env=_environment(),
+            cwd=self.folder,
         )
 
     def sql(self, statement: str, **values: Any) -> Sequence[Any]:
@@ -320,6 +319,15 @@ def free_port() -> int:
 @pytest.fixture(name="eventually", scope="session")
 def _eventually() -> Callable[..., Any]:
     return eventually
+
+
+def _line(config: Path, *arguments: str) -> Sequence[str]:
+    return [sys.executable, "-m", "oicp_adapter", "--config", str(config), *arguments]
+
+
+def _environment() -> Mapping[str, str]:
+    """Return this environment without settings of the adapter."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
 
 
 def _toml(values: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """A certificate replaced on disk is taken up without restart, however it is replaced; a bad one changes nothing."""
 
-import os
 from datetime import timedelta
 
 
@@ -8,7 +7,7 @@ def swap(link, target):
     """Let a symbolic link name another folder, in one step."""
     fresh = link.with_name(f"{link.name}.new")
     fresh.symlink_to(target)
-    os.replace(fresh, link)
+    fresh.replace(link)
 
 
 def through_link(site, operator, target):

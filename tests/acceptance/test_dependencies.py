@@ -1,8 +1,6 @@
 """A daemon waits for what it depends on, says in words what is missing, and refuses to start on what is wrong."""
 
-import shutil
 import socket
-from datetime import timedelta
 
 import pytest
 
@@ -55,10 +53,6 @@ def unknown_key(site):
     site.sections["push"]["maxrecords"] = 5
 
 
-def no_operator(site):
-    site.operators.clear()
-
-
 def readable_key(site):
     pair = site.client_pair("open", "DE*ABC")
     pair.private_key.chmod(0o644)
@@ -67,15 +61,6 @@ def readable_key(site):
 
 def foreign_key(site):
     site.operators[0]["private_key"] = site.pki.clients["DE*XYZ"].private_key
-
-
-def expired(site):
-    pair = site.client_pair("old", "DE*ABC", valid_for=timedelta(minutes=-5))
-    site.operators[0] |= {"certificate": pair.certificate, "private_key": pair.private_key}
-
-
-def without_store(site):
-    (site.folder / "store.db").unlink()
 
 
 def not_migrated(site):
@@ -88,20 +73,12 @@ def no_database(site):
     site.sections["store"] = {"url": f"postgresql://me:{site.secret}@127.0.0.1:{port}/none"}
 
 
-def unusable_mapping(site):
-    site.sections["mapping"] = {"Faulted": "Available"}
-
-
 @pytest.mark.parametrize(
     ("damage", "code", "words"),
     [
         (unknown_key, 78, "max_records"),
-        (no_operator, 78, "no operator is configured"),
         (readable_key, 78, "readable by its group"),
         (foreign_key, 78, "does not belong to certificate"),
-        (expired, 78, "expired on"),
-        (unusable_mapping, 78, "Faulted as Available"),
-        (without_store, 69, "db upgrade"),
         (not_migrated, 69, "db upgrade"),
         (no_database, 69, "store"),
     ],
@@ -124,12 +101,3 @@ def test_a_monitoring_port_that_is_taken_is_a_wrong_setting(site):
         done = site.command("run")
     assert done.returncode == 78
     assert "monitoring endpoint cannot listen" in done.stderr
-
-
-def test_a_copy_of_the_store_beside_it_is_another_store(site, eventually):
-    site.fleet(2)
-    site.daemon()
-    site.arrives("DE*ABC*E1", "Available")
-    shutil.copy(site.folder / "store.db", site.folder / "copy.db")
-    site.sections["store"]["url"] = f"sqlite:///{site.folder}/copy.db"
-    assert site.start().announcement()["pid"]

@@ -118,6 +118,14 @@ def test_an_unanswered_full_load_puts_everything_in_doubt_and_is_not_repeated(be
     assert len(lane.at_hub()) == 12
 
 
+def test_an_unanswered_full_load_makes_even_what_has_not_changed_be_asserted_again(bench, loaded):
+    request_full_load(bench.store, "DEABC", by="ann")
+    loaded.wire.will("answer_lost")
+    loaded.pass_time(seconds=40)
+    assert actions(loaded, 1)[0] is Action.FULL_LOAD
+    assert {evse for sent in loaded.wire.since(2) for evse in sent.statuses} == {f"DE*ABC*E{n}" for n in range(30)}
+
+
 def test_a_full_load_that_lands_late_is_corrected(bench, loaded):
     request_full_load(bench.store, "DEABC", by="ann")
     loaded.wire.will("late_apply", delay=250, silent=True)
