@@ -44,10 +44,10 @@ FULL: Final = Sizes(
 QUICK: Final = Sizes(
     fleet=5_000,
     runs=1,
-    propagation=4.0,
+    propagation=3.0,
     sustained=(),
     burst=5_000,
-    syncs=(10_000,),
+    syncs=(5_000,),
     idle=5.0,
     sweeps=False,
 )

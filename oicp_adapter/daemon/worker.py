@@ -27,7 +27,7 @@ from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
 from oicp_adapter.sync.schedule import full_load_due
 from oicp_adapter.sync.settle import Exchange
-from oicp_adapter.sync.steps import clear, commit_to, look_at, record
+from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 
 BUSY_LOOK: Final = timedelta(milliseconds=5)
 """Between two looks while there is traffic."""
@@ -266,7 +266,7 @@ class LaneWorker:
         if ready <= now:
             push = self._next_push(books, position)
         elif self._is_due("absorb"):
-            self._observe(books, position)  # hints become ledger rows while the lane waits
+            books.save(self._observe(books, position).save)  # hints become ledger rows while the lane waits
             self._due["absorb"] = now + ABSORB_EVERY
         if push is None:
             books.save_position(position)
@@ -318,15 +318,17 @@ class LaneWorker:
             push = self._full_load(books, position)
             if push is not None:
                 return push
-        chosen = plan(self._observe(books, position), position, self._policy)
+        found = self._observe(books, position)
+        chosen = None if self._shadow else plan(found.work, position, self._policy)
+        # What travels is in the intent, and is written when its outcome is; everything else is written now.
+        travels = {item.record.canonical for item in chosen.work} if chosen is not None else set()
+        books.save([entry for entry in found.save if entry.canonical not in travels])
+        if self._shadow:
+            self._show_shadow(found, position, books.now)
         if chosen is None:
             return None
         self._due["busy"] = books.now + BUSY_FOR
         records = [item.record for item in chosen.work]
-        if self._shadow:
-            self._telemetry.shadowed(chosen)
-            self._due["ready"] = books.now + BUSY_FOR
-            return None
         intent, taken = commit_to(
             chosen.action, records, position, now=books.now, policy=self._policy, suspect=chosen.suspect
         )
@@ -334,20 +336,26 @@ class LaneWorker:
         books.save_position(taken)
         return Push(intent, self._request(chosen.action, records, len(records)), self._send_before, chosen.work)
 
-    def _observe(self, books: LaneTransaction, position: Position) -> Sequence[Work]:
-        """Look at what is hinted or due, bring the books up to date with it, and return the work it makes."""
+    def _observe(self, books: LaneTransaction, position: Position) -> Round:
+        """Look at what is hinted or due; the caller saves the ledger rows, everything else is in the books."""
         most = self._policy.max_records
         seen = books.observe(hinted=2 * most, due=most, suspects=most)
         at = Circumstances(
             books.now, self._identity.operator_keys, self._mapping, self._policy, position.doubted_before
         )
         found = look_at(seen, at, books.withdrawal_count)
-        books.save(found.save)
         books.forget(found.forget)
         books.replace_rejections([item.canonical for item in seen], found.rejected)
         books.consume_hints()
         self._telemetry.observed(found)
-        return found.work
+        return found
+
+    def _show_shadow(self, found: Round, position: Position, now: datetime) -> None:
+        """Log what would be sent, and look again after a while."""
+        would = plan(found.work, position, self._policy)
+        if would is not None:
+            self._telemetry.shadowed(would)
+            self._due["ready"] = now + BUSY_FOR
 
     def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
         if self._shadow or self._sweep is not None or not self._is_due("full_load"):

@@ -147,6 +147,8 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
         presence=Presence.ABSENT if deleted else Presence.PRESENT,
         withdrawn_at=(entry.withdrawn_at or now) if deleted else None,
         held_since=None,
+        approved_at=entry.approved_at if deleted else None,
+        approved_by=entry.approved_by if deleted else None,
         doubted_at=None,
         debt_at=max(debts, default=None),
         pending_since=None,

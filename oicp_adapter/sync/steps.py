@@ -4,7 +4,8 @@ Takes the steps of one push, each as one pure function; the daemon runs them ins
 The order is: `clear` what an earlier holder left open, `look_at` what is hinted or due, `commit_to` a request, send it,
 `record` what came of it. A crash between any two of them loses nothing.
 
-1. Whatever `look_at` was shown leaves it in a ledger row that brings it back, or needs nothing; so its hints may go.
+1. Whatever `look_at` was shown leaves it in a ledger row that brings it back, in the intent, or needs nothing; so its
+   hints may go.
 2. `record` writes nothing unless the very intent is still open: its epoch and attempt are the fence, not the lease.
 """
 
@@ -43,7 +44,7 @@ class Round:
 
     Attributes:
         work: What may be pushed now.
-        save: Ledger rows that differ from what the store has.
+        save: Ledger rows that differ from what the store has; those that go into an intent need not be saved.
         forget: Ledger rows that have served their time.
         rejected: Rows of the store that never leave the house.
         unmapped: EVSEs whose word the table does not know, with the word.

@@ -48,7 +48,7 @@ def test_a_stop_during_a_push_that_hangs_waits_for_its_deadline_and_records_the_
     hang(site, eventually)
     asked = time.monotonic()
     quiet.send(signal.SIGTERM)
-    assert quiet.get("/readyz")[0] == 503
+    eventually(lambda: quiet.get("/readyz")[0] == 503)
     assert quiet.ended() == 0
     assert time.monotonic() - asked < 2 + 5
     assert quiet.log("push.unknown", reason="timeout")
