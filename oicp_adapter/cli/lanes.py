@@ -11,7 +11,6 @@ import typer
 
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
-from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
@@ -106,9 +105,7 @@ def approve(
                 done = approve_withdrawals(store, scope.lane, [each.evse_id for each in shown], by=author)
                 note(f"{lane}: {len(done)} withdrawals approved by {author}")
                 return
-    raise ConfigurationError(
-        f"no lane holds the set {name}", cure="list the held withdrawals again and approve the set that is shown"
-    )
+    raise typer.BadParameter(f"no lane holds the set {name}: list the held withdrawals and approve what is shown")
 
 
 @contextmanager
@@ -118,10 +115,8 @@ def _lanes(context: typer.Context, operator: str | None) -> Iterator[tuple[Store
     if operator is not None:
         lanes = {name: scope for name, scope in lanes.items() if operator_key(name) == operator_key(operator)}
         if not lanes:
-            raise ConfigurationError(
-                f"no lane has the OperatorID {operator}",
-                cure=f"the settings have {', '.join(each.id for each in settings.operators) or 'none'}",
-            )
+            known = ", ".join(each.id for each in settings.operators) or "none"
+            raise typer.BadParameter(f"no lane has the OperatorID {operator}: the settings have {known}")
     with configured_store(settings) as store:
         yield store, lanes
 

@@ -11,7 +11,7 @@ from oicp_adapter.cli.output import note, print_json_array, print_table
 from oicp_adapter.control.dry_run import planned_requests
 from oicp_adapter.control.evse_document import evse_document
 from oicp_adapter.control.explanation import explain_evse
-from oicp_adapter.domain.errors import ConfigurationError, foreign_text
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
@@ -54,8 +54,8 @@ def explain(
     with configured_store(settings) as store:
         seen = list(_View(settings, store).evses([evse_id]))
         if not seen:
-            raise ConfigurationError(
-                f"no EVSE {foreign_text(evse_id, 60)} is in the store", cure="`oicp-adapter status` lists all"
+            raise typer.BadParameter(
+                f"no EVSE {foreign_text(evse_id, 60)} is in the store: `oicp-adapter status` lists all"
             )
         for each in seen:
             for sentence in explain_evse(each):
@@ -87,10 +87,9 @@ def plan(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 def _row(seen: EvseOverview) -> tuple[object, ...]:
     document = evse_document(seen)
-    return tuple(
+    return foreign_text(seen.evse_id, 60), *(
         document[name]
         for name in (
-            "evseId",
             "technicalStatus",
             "temporaryStatus",
             "oicpStatus",

@@ -10,7 +10,7 @@ import typer
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import print_json_array, print_table
 from oicp_adapter.cli.times import parse_duration, parse_instant
-from oicp_adapter.domain.errors import ConfigurationError, foreign_text
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.statuses import StatusMapping, TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
@@ -100,8 +100,8 @@ def extend(context: typer.Context, number: _Id, duration: _For = None, end: _To 
 
 def _require_evse(store: Store, evse_id: str) -> None:
     if next(evse_overviews(store, (), StatusMapping(), [evse_id]), None) is None:
-        raise ConfigurationError(
-            f"no EVSE {foreign_text(evse_id, 60)} is in the store", cure="`oicp-adapter status` lists all"
+        raise typer.BadParameter(
+            f"no EVSE {foreign_text(evse_id, 60)} is in the store: `oicp-adapter status` lists all"
         )
 
 
@@ -109,13 +109,13 @@ def _open(store: Store, number: int) -> TemporaryRecord:
     """Return a temporary status that is not over."""
     found = get_temporary(store, number)
     if found is None:
-        raise ConfigurationError(
-            f"there is no temporary status {number}", cure="`oicp-adapter temporary list` has their numbers"
+        raise typer.BadParameter(
+            f"there is no temporary status {number}: `oicp-adapter temporary list` has their numbers"
         )
     end = found.window.end
     if end is not None and end <= store.now():
-        raise ConfigurationError(
-            f"temporary status {number} has been over since {end:%Y-%m-%d %H:%M:%S} UTC", cure="set a new one"
+        raise typer.BadParameter(
+            f"temporary status {number} has been over since {end:%Y-%m-%d %H:%M:%S} UTC: set a new one"
         )
     return found
 

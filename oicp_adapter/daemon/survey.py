@@ -16,12 +16,15 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.overview import LaneCounts, lane_counts
+from oicp_adapter.store.operations import rejections
+from oicp_adapter.store.overview import Example, LaneCounts, lane_counts, unserved_operators
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejection
 
 LEAST_PAUSE: Final = 5.0
 SHARE: Final = 100
+NAMED: Final = 10
+"""Rows named in a log line; `oicp-adapter status` has them all."""
 
 
 class Survey:
@@ -37,6 +40,8 @@ class Survey:
         self._store = store
         self._scopes = scopes
         self._metrics = metrics
+        self._rejected: dict[str, Mapping[str, int]] = {}
+        self._unserved: list[Example] = []
         self._stop = threading.Event()
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="survey", daemon=True)
@@ -57,12 +62,35 @@ class Survey:
             started = time.thread_time()
             try:
                 for operator, scope in self._scopes.items():
-                    self._show(operator, lane_counts(self._store, scope))
+                    counts = lane_counts(self._store, scope)
+                    self._show(operator, counts)
+                    self._name_rejected(operator, scope, counts.rejected)
+                self._name_unserved()
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
             except Exception as error:  # noqa: BLE001 - gauges that stand still would look like a fleet at rest
                 self._log.error("survey.failed", reason="internal", exc_info=error)
             pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))
+
+    def _name_rejected(self, operator: str, scope: LaneScope, counts: Mapping[str, int]) -> None:
+        """Log which rows never leave the house when that changes, the first few with what to do about them."""
+        if counts == self._rejected.get(operator, {}):
+            return
+        self._rejected[operator] = counts
+        named = [f"{each.evse_id}: {each.detail}" for each in rejections(self._store, scope.lane)[:NAMED]]
+        what = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items())) or "none any more"
+        self._log.warning("evses.rejected", operator=operator, reason=what, first=named)
+
+    def _name_unserved(self) -> None:
+        """Count the rows whose operator no lane serves, under no operator's name, and log them when they change."""
+        served = {key for scope in self._scopes.values() for key in scope.operator_keys}
+        found = list(unserved_operators(self._store, served))
+        rows = self._metrics.rejected.labels("", Rejection.OPERATOR_NOT_SERVED)
+        rows.set(sum(number for _, number, _ in found))
+        if found != self._unserved:
+            self._unserved = found
+            named = [f"{number} of {operator}, as {evse_id}" for operator, number, evse_id in found[:NAMED]]
+            self._log.warning("evses.not_served", reason=f"{len(found)} operators", first=named)
 
     def _show(self, operator: str, counts: LaneCounts) -> None:
         metrics, position = self._metrics, counts.position

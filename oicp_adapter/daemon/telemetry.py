@@ -59,8 +59,9 @@ class LaneTelemetry:
         if found.held:
             self._log.warning("withdrawals.held", count=found.held)
         if found.rejected:
-            reasons = sorted({item.reason for item in found.rejected})
-            self._tell_once("evses.rejected", reasons=reasons, example=found.rejected[0].detail)
+            self._log.info("evses.rejected", count=len(found.rejected))
+        for item in found.rejected:
+            self._log.debug("evse.rejected", evse=item.evse_id, reason=item.reason, detail=item.detail)
         for evse, word in found.unmapped.items():
             self._log.debug("status.unmapped_evse", evse=evse, word=word)
 
@@ -72,9 +73,10 @@ class LaneTelemetry:
         answer: Answer,
         verdict: Verdict,
         settled: Settled,
+        size: int,
         now: datetime,
     ) -> None:
-        """Count and report one exchange whose outcome is in the books."""
+        """Count and report one exchange of *size* records whose outcome is in the books."""
         operator, action = self._operator, intent.action
         if verdict.code is not None:
             self._metrics.status_codes.labels(operator, verdict.code).inc()
@@ -82,23 +84,25 @@ class LaneTelemetry:
         facts = {
             "action": action,
             "attempt": intent.attempt,
-            "records": len(intent.records) if action is not Action.FULL_LOAD else None,
+            "records": size,
             "duration_ms": round(answer.duration.total_seconds() * 1000, 1),
             "process_id": answer.process_id,
         }
         if verdict.effect is Effect.APPLIED:
+            self._metrics.push_records.labels(operator, action).observe(size)
             self._succeeded(intent, work, now)
             self._log.info("push.acknowledged", **facts)
             return
         self._metrics.push_failures.labels(operator, action, verdict.reason).inc()
+        # Each push has its line, for the Process-ID; the warning is told once and then counted.
+        self._log.info(f"push.{verdict.effect}", cause=verdict.reason, http_status=answer.http_status, **facts)
         self._log.warning(
-            f"push.{verdict.effect}",
+            "push.failing",
             reason=verdict.reason,
-            http_status=answer.http_status,
             code=verdict.code,
             detail=verdict.detail,
             quarantined=settled.quarantined,
-            **facts,
+            process_id=answer.process_id,
         )
         for item in intent.records:
             self._log.debug("push.record", evse=item.evse_id, status=item.status, attempt=intent.attempt)
@@ -141,8 +145,6 @@ class LaneTelemetry:
         self._metrics.last_success.labels(operator).set(now.timestamp())
         if action is Action.FULL_LOAD:
             self._metrics.last_full_load.labels(operator).set(intent.started_at.timestamp())
-        else:
-            self._metrics.push_records.labels(operator, action).observe(len(intent.records))
         propagation = self._metrics.propagation.labels(operator)
         for item in work:
             lag = max(0.0, (now - item.since).total_seconds())

@@ -209,7 +209,9 @@ class LaneWorker:
             self._telemetry.overtaken(push.intent, answer.process_id)
             return
         self._sweep_what_is_in_doubt(settled.position)
-        self._telemetry.recorded(push.intent, push.work, answer=answer, verdict=verdict, settled=settled, now=now)
+        self._telemetry.recorded(
+            push.intent, push.work, answer=answer, verdict=verdict, settled=settled, size=push.request.count, now=now
+        )
 
     def retry_now(self) -> None:
         """End a wait at the next turn, since what it waited for may have come (a new certificate)."""

@@ -141,7 +141,7 @@ USABILITY: Final[Mapping[OicpStatus, int]] = MappingProxyType(
 REMOVED: Final = "removed"
 """The word, normalised, with which a row of `evse_status` withdraws its EVSE from the hub."""
 
-_NEVER_AVAILABLE: Final = (Status.MAINTENANCE, Status.COMMISSIONING, Status.FAULTED, Status.UNAVAILABLE)
+_NEVER_AVAILABLE: Final = tuple(s for s, row in TRANSLATIONS.items() if row.oicp is OicpStatus.OUT_OF_SERVICE)
 _FOLD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "_- ")
 
 
@@ -171,7 +171,7 @@ class StatusMapping:
         Refuse an override that would show a charger as usable that is not.
 
         Raises:
-            MappingRefusedError: Maintenance, Commissioning, Faulted or Unavailable would be published as Available.
+            MappingRefusedError: A status that means out of service would be published as Available.
         """
         self.overrides: Mapping[Status, OicpStatus] = MappingProxyType(dict(overrides or {}))
         for status in _NEVER_AVAILABLE:

@@ -28,6 +28,9 @@ PATIENCE_WITH_SILENCE: Final = 3
 EVERYTHING: Final = 8
 """Refusals in a row, none performed in between, after which the request is not to blame but something common."""
 
+LONGEST_REFUSED: Final = timedelta(seconds=10)
+"""While everything is refused one record is tried at least so often, since a healthy change waits behind it."""
+
 PAUSE: Final = timedelta(seconds=1)
 """Between two attempts of a single record that nothing proves bad, times its failures, up to the longest backoff."""
 
@@ -278,7 +281,7 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
     held = replace(
         position,
         failures=failures,
-        wait_until=exchange.now + backoff(failures, exchange.draw, longest=exchange.policy.settle),
+        wait_until=exchange.now + backoff(failures, exchange.draw, longest=LONGEST_REFUSED),
         hold_reason=Reason.EVERYTHING_REFUSED,
         hold_detail=exchange.verdict.detail,
     )

@@ -11,10 +11,11 @@ from oicp_adapter.daemon import survey as module
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.domain.errors import StoreUnavailableError
+from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import TemporaryStatus
-from oicp_adapter.store.overview import LaneCounts
+from oicp_adapter.store.overview import Example, LaneCounts
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.sync.model import Position
+from oicp_adapter.sync.model import Position, Rejected, Rejection
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 COUNTS = LaneCounts(
@@ -27,6 +28,7 @@ COUNTS = LaneCounts(
     windows={(kind, state): 0 for kind in TemporaryStatus for state in ("active", "upcoming")},
     position=Position(last_success_at=AT, full_load_at=AT),
 )
+REJECTED = Rejected(EvseId("x"), CanonicalEvseId("X"), OperatorId("DE*ABC"), Rejection.DUPLICATE, "delete one")
 SCOPES = {"DE*ABC": LaneScope("DEABC", frozenset({"DEABC"}))}
 
 
@@ -55,6 +57,8 @@ def surveyed(monkeypatch):
     def run(*answers):
         counting = Counting(*answers)
         monkeypatch.setattr(module, "lane_counts", counting)
+        monkeypatch.setattr(module, "rejections", lambda _store, _lane: [REJECTED])
+        monkeypatch.setattr(module, "unserved_operators", lambda _store, _served: [Example("DE*QQQ", 2, "DE*QQQ*E9")])
         monkeypatch.setattr(module, "LEAST_PAUSE", 0.005)
         monkeypatch.setattr(module, "SHARE", 0)
         metrics = Metrics(SCOPES)
@@ -108,7 +112,7 @@ def test_a_lane_that_never_pushed_keeps_its_zeros(surveyed):
 def test_a_store_that_is_away_is_told_and_counted_later(surveyed):
     metrics, log = surveyed(StoreUnavailableError("the store is away", cure="wait"), COUNTS)
     assert value(metrics, "pending_evses") == 3
-    assert [event["event"] for event in log] == ["survey.failed"]
+    assert [event["event"] for event in log].count("survey.failed") == 1
     assert log[0]["reason"] == "store_unavailable"
 
 
@@ -121,3 +125,12 @@ def test_an_error_of_our_own_does_not_end_the_survey(surveyed):
 
 def test_a_survey_that_never_started_can_be_stopped():
     Survey(None, SCOPES, Metrics(SCOPES)).stop()
+
+
+def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):
+    metrics, log = surveyed(COUNTS)
+    rejected = [event for event in log if event["event"] == "evses.rejected"]
+    assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"])]
+    unserved = [event for event in log if event["event"] == "evses.not_served"]
+    assert [event["first"] for event in unserved] == [["2 of DE*QQQ, as DE*QQQ*E9"]]
+    assert value(metrics, "rejected_evses", operator="", reason="operator_not_served") == 2

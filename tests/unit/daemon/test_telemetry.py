@@ -61,7 +61,7 @@ def work(reason=WorkReason.CHANGED, edge=None, ago=2.0):
 
 def recorded(telemetry, verdict=APPLIED, *items, intent=INTENT, answer=ANSWER):
     settled = Settled((), Position(), 0)
-    telemetry.recorded(intent, items, answer=answer, verdict=verdict, settled=settled, now=NOW)
+    telemetry.recorded(intent, items, answer=answer, verdict=verdict, settled=settled, size=1, now=NOW)
 
 
 def found(**facts):
@@ -102,7 +102,7 @@ def test_clocks_that_differ_make_no_negative_lag(telemetry, metrics):
 def test_a_full_load_notes_when_it_started(telemetry, metrics):
     recorded(telemetry, APPLIED, intent=Intent(1, 7, Action.FULL_LOAD, (), NOW - timedelta(seconds=9), NOW))
     assert value(metrics, "last_full_load_timestamp_seconds") == NOW.timestamp() - 9
-    assert value(metrics, "push_records_count", action="fullLoad") == 0
+    assert value(metrics, "push_records_count", action="fullLoad") == 1
 
 
 @pytest.mark.parametrize("effect", [Effect.UNKNOWN, Effect.NOT_APPLIED])
@@ -111,8 +111,9 @@ def test_a_failure_is_counted_by_its_reason_and_told_with_the_hubs_words(telemet
     assert value(metrics, "push_failures_total", action="update", reason="hub_trouble") == 1
     assert value(metrics, "pushes_total", action="update") == 0
     assert value(metrics, "last_successful_push_timestamp_seconds") == 0
-    warning = log[0]
-    assert (warning["event"], warning["log_level"]) == (f"push.{effect}", "warning")
+    told, warning = log[:2]
+    assert (told["event"], told["log_level"], told["process_id"]) == (f"push.{effect}", "info", "p-1")
+    assert (warning["event"], warning["log_level"]) == ("push.failing", "warning")
     assert (warning["detail"], warning["process_id"]) == ("try later", "p-1")
 
 
@@ -152,7 +153,9 @@ def test_rejected_rows_and_held_withdrawals_are_told(telemetry, log):
     telemetry.observed(found(rejected=[row], held=3))
     events = {event["event"]: event for event in log}
     assert events["withdrawals.held"]["count"] == 3
-    assert events["evses.rejected"]["example"] == "'x' is no EvseID"
+    assert events["evses.rejected"]["count"] == 1
+    assert events["evse.rejected"]["detail"] == "'x' is no EvseID"
+    assert events["evse.rejected"]["log_level"] == "debug"
 
 
 def test_an_abandoned_and_an_overtaken_push_are_told_with_their_attempt(telemetry, log):
