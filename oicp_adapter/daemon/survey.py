@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.domain.errors import StoreError
+from oicp_adapter.domain.errors import StoreError, foreign_text
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import rejections
@@ -77,9 +77,11 @@ class Survey:
         if counts == self._rejected.get(operator, {}):
             return
         self._rejected[operator] = counts
-        named = [f"{each.evse_id}: {each.detail}" for each in rejections(self._store, scope.lane)[:NAMED]]
+        named = [
+            f"{foreign_text(each.evse_id, 60)}: {each.detail}" for each in rejections(self._store, scope.lane)[:NAMED]
+        ]
         what = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items())) or "none any more"
-        self._log.warning("evses.rejected", operator=operator, reason=what, first=named)
+        self._log.warning("fleet.rejected", operator=operator, reason=what, first=named)
 
     def _name_unserved(self) -> None:
         """Count the rows whose operator no lane serves, under no operator's name, and log them when they change."""
@@ -89,8 +91,11 @@ class Survey:
         rows.set(sum(number for _, number, _ in found))
         if found != self._unserved:
             self._unserved = found
-            named = [f"{number} of {operator}, as {evse_id}" for operator, number, evse_id in found[:NAMED]]
-            self._log.warning("evses.not_served", reason=f"{len(found)} operators", first=named)
+            named = [
+                f"{number} of {foreign_text(operator, 60)}, as {foreign_text(evse_id, 60)}"
+                for operator, number, evse_id in found[:NAMED]
+            ]
+            self._log.warning("fleet.not_served", reason=f"{len(found)} operators", first=named)
 
     def _show(self, operator: str, counts: LaneCounts) -> None:
         metrics, position = self._metrics, counts.position

@@ -59,7 +59,8 @@ class LaneTelemetry:
         if found.held:
             self._log.warning("withdrawals.held", count=found.held)
         if found.rejected:
-            self._log.info("evses.rejected", count=len(found.rejected))
+            reasons = sorted({item.reason for item in found.rejected})
+            self._log.info("evses.rejected", count=len(found.rejected), reasons=reasons)
         for item in found.rejected:
             self._log.debug("evse.rejected", evse=item.evse_id, reason=item.reason, detail=item.detail)
         for evse, word in found.unmapped.items():
@@ -95,7 +96,7 @@ class LaneTelemetry:
             return
         self._metrics.push_failures.labels(operator, action, verdict.reason).inc()
         # Each push has its line, for the Process-ID; the warning is told once and then counted.
-        self._log.info(f"push.{verdict.effect}", cause=verdict.reason, http_status=answer.http_status, **facts)
+        self._log.info(f"push.{verdict.effect}", reason=verdict.reason, http_status=answer.http_status, **facts)
         self._log.warning(
             "push.failing",
             reason=verdict.reason,

@@ -39,7 +39,7 @@ BUSY_FOR: Final = timedelta(seconds=2)
 """After the last change a lane counts as busy for so long."""
 
 RENEW_EVERY: Final = timedelta(seconds=2)
-"""Between two renewals of the lease; also how soon a person's request for a full load is seen."""
+"""Between two renewals of the lease, unless a third of it is shorter; also how soon a person's request for a full load is seen."""
 
 ABSORB_EVERY: Final = timedelta(seconds=1)
 """While a lane waits, hints are turned into ledger rows this often, so that neither table grows with the outage."""
@@ -251,7 +251,7 @@ class LaneWorker:
         """Take the lease, clear what an earlier holder left open, and find the next push."""
         self._now = now = books.now
         position = claim(books.position, self._identity.holder, now, self._policy, sole=self._identity.sole)
-        self._due["renew"] = now + RENEW_EVERY
+        self._due["renew"] = now + min(RENEW_EVERY, self._policy.lease / 3)
         if position is None:
             self._stand_by(books.position)
             return None

@@ -129,8 +129,8 @@ def test_a_survey_that_never_started_can_be_stopped():
 
 def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):
     metrics, log = surveyed(COUNTS)
-    rejected = [event for event in log if event["event"] == "evses.rejected"]
+    rejected = [event for event in log if event["event"] == "fleet.rejected"]
     assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"])]
-    unserved = [event for event in log if event["event"] == "evses.not_served"]
+    unserved = [event for event in log if event["event"] == "fleet.not_served"]
     assert [event["first"] for event in unserved] == [["2 of DE*QQQ, as DE*QQQ*E9"]]
     assert value(metrics, "rejected_evses", operator="", reason="operator_not_served") == 2
