@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Verdict
 from oicp_adapter.sync.model import Action, Intent, LaneState, Work
@@ -62,7 +63,9 @@ class LaneTelemetry:
             reasons = sorted({item.reason for item in found.rejected})
             self._log.info("evses.rejected", count=len(found.rejected), reasons=reasons)
         for item in found.rejected:
-            self._log.debug("evse.rejected", evse=item.evse_id, reason=item.reason, detail=item.detail)
+            self._log.debug(
+                "evse.rejected", evse=foreign_text(item.evse_id, 60), reason=item.reason, detail=item.detail
+            )
         for evse, word in found.unmapped.items():
             self._log.debug("status.unmapped_evse", evse=evse, word=word)
 

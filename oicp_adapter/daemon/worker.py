@@ -39,7 +39,7 @@ BUSY_FOR: Final = timedelta(seconds=2)
 """After the last change a lane counts as busy for so long."""
 
 RENEW_EVERY: Final = timedelta(seconds=2)
-"""Between two renewals of the lease, unless a third of it is shorter; also how soon a person's request for a full load is seen."""
+"""Between two renewals of a lease (a third of it, if shorter); also how soon a person's full load is seen."""
 
 ABSORB_EVERY: Final = timedelta(seconds=1)
 """While a lane waits, hints are turned into ledger rows this often, so that neither table grows with the outage."""
