@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from oicp_adapter.domain.resolution import resolve
-from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping
+from oicp_adapter.domain.statuses import TRANSLATIONS, OicpStatus, Status, StatusMapping
 from oicp_adapter.store.effective import effective_rows
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.observing import read_found
 from oicp_adapter.store.schema import evse_status, temporary_status
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
-NEVER_AVAILABLE = (Status.MAINTENANCE, Status.COMMISSIONING, Status.FAULTED, Status.UNAVAILABLE)
+OUT_OF_SERVICE = [status for status, row in TRANSLATIONS.items() if row.oicp is OicpStatus.OUT_OF_SERVICE]
 WORDS = st.sampled_from(
     [*Status, "suspended_ev", "OUT OF-ORDER", "", "Removed", "nonsense", "ReMoVed ", "çharging"]
 ) | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
@@ -38,7 +38,7 @@ def windows(draw):
 
 EVSES = st.lists(st.tuples(WORDS, st.lists(windows(), max_size=4)), min_size=1, max_size=8)
 OVERRIDES = st.dictionaries(st.sampled_from(Status), st.sampled_from(OicpStatus), max_size=6).map(
-    lambda chosen: {k: v for k, v in chosen.items() if k not in NEVER_AVAILABLE or v is not OicpStatus.AVAILABLE}
+    lambda chosen: {k: v for k, v in chosen.items() if k not in OUT_OF_SERVICE or v is not OicpStatus.AVAILABLE}
 )
 
 
