@@ -1,16 +1,17 @@
-"""Runs the daemon."""
+"""Runs the daemon; a signal that comes while it still starts ends it in order, too."""
 
 import os
-from typing import Annotated
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.app import build_daemon
-from oicp_adapter.checks import Level, run_checks
 from oicp_adapter.cli import invocation
-from oicp_adapter.cli.check import exit_code
 from oicp_adapter.cli.output import note, print_json
-from oicp_adapter.logs import configure_logging
+
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(
@@ -20,6 +21,14 @@ def run(
     announce: Annotated[bool, typer.Option("--announce", help="Print the monitoring address as JSON.")] = False,
 ) -> None:
     """Run the daemon until it is told to stop (SIGTERM, SIGINT); a second signal cuts what is under way."""
+    for number in STOPS:
+        signal.signal(number, _leave)
+    # The imports take most of the start, so the handlers stand before them.
+    from oicp_adapter.app import build_daemon  # noqa: PLC0415
+    from oicp_adapter.checks import Level, run_checks  # noqa: PLC0415
+    from oicp_adapter.cli.check import exit_code  # noqa: PLC0415
+    from oicp_adapter.logs import configure_logging  # noqa: PLC0415
+
     overrides = {} if monitoring_port is None else {"monitoring.port": monitoring_port}
     settings = invocation(context).settings(overrides)
     repeats = configure_logging(settings.log)
@@ -32,3 +41,9 @@ def run(
     if announce:
         print_json({"monitoring": daemon.url, "pid": os.getpid()})
     daemon.run()
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """End a process that has sent nothing and holds nothing yet."""
+    note(f"oicp-adapter: {signal.Signals(number).name} before the daemon ran: nothing was sent")
+    sys.exit(0)

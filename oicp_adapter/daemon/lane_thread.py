@@ -24,6 +24,9 @@ from oicp_adapter.store.lanes import LaneStore
 LONGEST_STORE_WAIT: Final = timedelta(seconds=5)
 """A store that comes back is noticed within this."""
 
+TURNS_FOR: Final = 1.0
+"""Seconds without an error after which a new one is the first again."""
+
 CERTIFICATE_LOOK: Final = 1.0
 """Seconds between two looks whether the certificate on disk was replaced."""
 
@@ -98,10 +101,16 @@ class LaneThread:
         )
         while not self._stop.is_set():
             try:
-                retrying(self._turn)
+                retrying(self._turns)
             except Exception as error:  # noqa: BLE001 - the lane is stopping; what it could not do is reported
                 self._log.warning("lane.stopped_in_trouble", error=foreign_text(error))
         self._end()
+
+    def _turns(self) -> None:
+        """Turn for a while: one call through the retries costs more than an idle turn."""
+        end = self._clock() + TURNS_FOR
+        while not self._stop.is_set() and self._clock() < end:
+            self._turn()
 
     def _turn(self) -> None:
         self._look_at_certificate()

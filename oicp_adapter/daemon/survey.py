@@ -1,8 +1,8 @@
 """
 Keeps the gauges that need a count of the store up to date.
 
-Counting costs more the larger the fleet, so it takes at most one hundredth of a core: it pauses a hundred times as long
-as it took, and never less than a few seconds.
+1. What is open is counted every few seconds, whatever the size of the fleet: alerts stand on it.
+2. Counting the fleet costs more the larger it is, so that pauses for two hundred times as long as it took.
 """
 
 import threading
@@ -17,12 +17,16 @@ from oicp_adapter.domain.errors import StoreError, foreign_text
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import rejections
-from oicp_adapter.store.overview import Example, LaneCounts, lane_counts, unserved_operators
+from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus, lane_backlog, lane_census, unserved_operators
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejection
 
-LEAST_PAUSE: Final = 5.0
-SHARE: Final = 100
+PAUSE: Final = 5.0
+"""Seconds between two counts of what is open."""
+
+SHARE: Final = 200
+"""The fleet is counted again after so many times the seconds that it took."""
+
 NAMED: Final = 10
 """Rows named in a log line; `oicp-adapter status` has them all."""
 
@@ -54,23 +58,36 @@ class Survey:
         """End after the count under way."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(LEAST_PAUSE)
+            self._thread.join(PAUSE)
 
     def _run(self) -> None:
+        census_at = time.monotonic()
         pause = 0.0
         while not self._stop.wait(pause):
-            started = time.thread_time()
             try:
-                for operator, scope in self._scopes.items():
-                    counts = lane_counts(self._store, scope)
-                    self._show(operator, counts)
-                    self._name_rejected(operator, scope, counts.rejected)
-                self._name_unserved()
+                self._look_at_what_is_open()
+                if time.monotonic() >= census_at:
+                    census_at = self._take_census()
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
             except Exception as error:  # noqa: BLE001 - gauges that stand still would look like a fleet at rest
                 self._log.error("survey.failed", reason="internal", exc_info=error)
-            pause = max(LEAST_PAUSE, SHARE * (time.thread_time() - started))
+            pause = PAUSE
+
+    def _look_at_what_is_open(self) -> None:
+        for operator, scope in self._scopes.items():
+            backlog = lane_backlog(self._store, scope)
+            self._show_backlog(operator, backlog)
+            self._name_rejected(operator, scope, backlog.rejected)
+
+    def _take_census(self) -> float:
+        """Count the whole fleet; return when it is to be counted again."""
+        started = time.monotonic()
+        for operator, scope in self._scopes.items():
+            self._show_census(operator, lane_census(self._store, scope))
+        self._name_unserved()
+        ended = time.monotonic()
+        return ended + SHARE * (ended - started)
 
     def _name_rejected(self, operator: str, scope: LaneScope, counts: Mapping[str, int]) -> None:
         """Log which rows never leave the house when that changes, the first few with what to do about them."""
@@ -97,20 +114,22 @@ class Survey:
             ]
             self._log.warning("fleet.not_served", reason=f"{len(found)} operators", first=named)
 
-    def _show(self, operator: str, counts: LaneCounts) -> None:
-        metrics, position = self._metrics, counts.position
+    def _show_backlog(self, operator: str, backlog: LaneBacklog) -> None:
+        metrics, position = self._metrics, backlog.position
         if position.last_success_at is not None:
             metrics.last_success.labels(operator).set(position.last_success_at.timestamp())
         if position.full_load_at is not None:
             metrics.last_full_load.labels(operator).set(position.full_load_at.timestamp())
-        for status in OicpStatus:
-            metrics.evses.labels(operator, status).set(counts.acknowledged.get(status, 0))
         for reason in Rejection:
-            metrics.rejected.labels(operator, reason).set(counts.rejected.get(reason, 0))
-        metrics.pending_evses.labels(operator).set(counts.pending)
-        oldest = counts.oldest_pending
+            metrics.rejected.labels(operator, reason).set(backlog.rejected.get(reason, 0))
+        metrics.pending_evses.labels(operator).set(backlog.pending)
+        oldest = backlog.oldest_pending
         metrics.oldest_pending.labels(operator).set(oldest.timestamp() if oldest is not None else 0)
-        metrics.quarantined.labels(operator).set(counts.quarantined + sum(counts.rejected.values()))
-        metrics.held_withdrawals.labels(operator).set(counts.held)
-        for (kind, state), number in counts.windows.items():
-            metrics.windows.labels(operator, kind, state).set(number)
+        metrics.quarantined.labels(operator).set(backlog.quarantined + sum(backlog.rejected.values()))
+        metrics.held_withdrawals.labels(operator).set(backlog.held)
+
+    def _show_census(self, operator: str, census: LaneCensus) -> None:
+        for status in OicpStatus:
+            self._metrics.evses.labels(operator, status).set(census.acknowledged.get(status, 0))
+        for (kind, state), number in census.windows.items():
+            self._metrics.windows.labels(operator, kind, state).set(number)

@@ -32,7 +32,7 @@ from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 BUSY_LOOK: Final = timedelta(milliseconds=5)
 """Between two looks while there is traffic."""
 
-IDLE_LOOK: Final = timedelta(milliseconds=50)
+IDLE_LOOK: Final = timedelta(milliseconds=100)
 """Between two looks when nothing happened for a while."""
 
 BUSY_FOR: Final = timedelta(seconds=2)
@@ -43,6 +43,9 @@ RENEW_EVERY: Final = timedelta(seconds=2)
 
 ABSORB_EVERY: Final = timedelta(seconds=1)
 """While a lane waits, hints are turned into ledger rows this often, so that neither table grows with the outage."""
+
+LOOK_AHEAD: Final = 100
+"""Changes looked at beyond what one request holds, to find what becomes less usable; each costs a second look."""
 
 FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
 """A full load that is due but must wait for a clean ledger is reconsidered this often."""
@@ -341,7 +344,8 @@ class LaneWorker:
     def _observe(self, books: LaneTransaction, position: Position) -> Round:
         """Look at what is hinted or due; the caller saves the ledger rows, everything else is in the books."""
         most = self._policy.max_records
-        seen = books.observe(hinted=2 * most, due=most, suspects=most)
+        looked_at = most + min(most, LOOK_AHEAD)
+        seen = books.observe(hinted=looked_at, due=looked_at, suspects=most)
         at = Circumstances(
             books.now, self._identity.operator_keys, self._mapping, self._policy, position.doubted_before
         )

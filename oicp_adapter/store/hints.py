@@ -49,7 +49,7 @@ def read_hints(connection: Connection, operator_keys: Collection[str], limit: in
     """
     one = len(operator_keys) == 1
     wanted = {"keys": min(operator_keys) if one else sorted(operator_keys), "limit": limit}
-    rows = [HintRow(*row) for row in connection.execute(_hints_statement(one=one), wanted)]
+    rows = [HintRow(*row) for row in connection.execute(_hints_statement(one=one), wanted).all()]
     unowned = [row.id for row in rows if row.operator_key is None]
     if unowned:
         statement = select(hint.c.id).where(among_ids(hint.c.id, unowned)).with_for_update(skip_locked=True)

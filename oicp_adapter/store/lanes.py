@@ -7,11 +7,12 @@ Gives the worker of a lane its store: one connection, looks that cost next to no
 3. A connection that failed once is dropped; the next call makes a new one.
 """
 
+import math
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
@@ -24,13 +25,13 @@ from oicp_adapter.store.engine import Store, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
-from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.types import read_instant
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
 
 __all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
 
-HINTS_PER_EVSE: Final = 4
+HINTS_PER_EVSE: Final = 2
 """Hints read for each EVSE that is wanted, since a charger that flickers leaves several."""
 
 _LOOK_SQLITE: Final = (
@@ -93,20 +94,21 @@ class LaneTransaction:
 
         Args:
             hinted: At most so many with a hint.
-            due: At most so many that are due and did not fail.
+            due: At most so many that are due and did not fail, those with a hint counted; a tenth of it in any case.
             suspects: At most so many that are due and failed since they were last acknowledged.
 
         Returns:
             Each EVSE once. Call `consume_hints` in the same transaction once the ledger says what was seen.
         """
         lane, keys = self._scope.lane, self._scope.operator_keys
-        waiting = observing.read_due(self._connection, lane, self.now, due=due, suspects=suspects)
         taken: list[hints.HintRow] = []
         changed: dict[str, datetime] = {}
         for item in hints.read_hints(self._connection, keys, HINTS_PER_EVSE * hinted):
             if item.evse_key in changed or len(changed) < hinted:
                 changed.setdefault(item.evse_key, item.created_at)
                 taken.append(item)
+        room = max(math.ceil(due / 10), due - len(changed))
+        waiting = observing.read_due(self._connection, lane, self.now, due=room, suspects=suspects)
         canonicals = list(dict.fromkeys([*changed, *waiting]))
         found = observing.read_found(self._connection, canonicals, self.now)
         self._read = [item.id for item in taken]
@@ -282,7 +284,7 @@ class LaneStore:
         keys = sorted(self.scope.operator_keys)
         statement = _LOOK_SQLITE.format(marks=", ".join("?" * len(keys)))
         hinted, due = driver.execute(statement, (*keys, self.scope.lane)).fetchone()
-        due_at = _UTC.process_result_value(due, connection.dialect)
+        due_at = read_instant(due)
         self._version, self._due_at = (None if hinted else version), due_at
         return Look(bool(hinted), due_at, now)
 
@@ -313,10 +315,7 @@ class LaneStore:
         if self.store.path is None:
             return None
         try:
-            state = Path(self.store.path).stat()
+            state = os.stat(self.store.path)  # noqa: PTH116 - asked at every look, and a Path costs more than the call
         except FileNotFoundError:
             return None
         return state.st_dev, state.st_ino
-
-
-_UTC: Final = UtcTimestamp()

@@ -7,12 +7,10 @@ Every write belongs into a transaction that has locked the lane's row: nobody el
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from enum import Enum
 from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Dialect,
     Executable,
@@ -22,8 +20,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    false,
-    literal_column,
     not_,
     or_,
     select,
@@ -32,9 +28,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.expressions import Differs, among, among_bound, constant
+from oicp_adapter.store.expressions import Differs, among, among_bound
 from oicp_adapter.store.schema import ledger, rejection
-from oicp_adapter.store.types import array_type, timestamp_text
+from oicp_adapter.store.types import UtcTimestamp, array_type, timestamp_text
 from oicp_adapter.sync.model import Entry, Presence, Rejected
 
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
@@ -53,9 +49,21 @@ _ARRAYS: Final = ", ".join(f"%s::{array_type(column.type)}" for column in _WRITT
 _UPSERT_POSTGRESQL: Final = _UPSERT.format(values=f"SELECT * FROM unnest({_ARRAYS})")  # noqa: S608 - types of our own columns
 """One statement with an array a column, whatever the number of rows."""
 
+_REGISTER: Final = (
+    "INSERT INTO oicp_ledger (lane, canonical, evse_id, pending_since, due_at, presence, failures, flipped,"
+    f" refused_singly, attempt) {{values}}, '{Presence.UNKNOWN}', 0, false, 0, 0{{end}} ON CONFLICT DO NOTHING"
+)
+_REGISTER_SQLITE: Final = _REGISTER.format(values="VALUES (?, ?, ?, ?, ?", end=")")
+_REGISTER_POSTGRESQL: Final = _REGISTER.format(
+    values="SELECT %s, fresh.canonical, fresh.evse_id, %s::timestamptz, %s::timestamptz",
+    end=" FROM unnest(%s::text[], %s::text[]) AS fresh (canonical, evse_id)",
+)
+
 _READ_ENTRIES: Final = select(*ENTRY_COLUMNS).where(
     ledger.c.lane == bindparam("lane"), among_bound(ledger.c.canonical, "keys")
 )
+_INSTANTS: Final = tuple(at for at, column in enumerate(ENTRY_COLUMNS) if isinstance(column.type, UtcTimestamp))
+_ENUMS: Final = tuple(ENTRY_FIELDS.index(name) for name in ("acknowledged", "presence", "refused_status"))
 _OICP: Final = {None: None} | {status.value: status for status in OicpStatus}
 _PRESENCE: Final = {presence.value: presence for presence in Presence}
 
@@ -65,7 +73,7 @@ def read_entries(connection: Connection, lane: str, canonicals: Collection[str])
     if not canonicals:
         return {}
     rows = connection.execute(_READ_ENTRIES, {"lane": lane, "keys": sorted(canonicals)})
-    return {entry.canonical: entry for entry in map(entry_of, rows)}
+    return {entry.canonical: entry for entry in map(entry_of, rows.all())}
 
 
 def entry_of(row: Row[Any]) -> Entry:
@@ -96,23 +104,26 @@ def write_entries(connection: Connection, lane: str, entries: Sequence[Entry]) -
     if not entries:
         return
     sqlite_style = connection.dialect.name == "sqlite"
-    rows = [
-        (lane, *(_bound(value, as_text=sqlite_style) for value in _values_of(entry)))
-        for entry in sorted(entries, key=lambda entry: entry.canonical)
-    ]
+    ordered = sorted(entries, key=lambda entry: entry.canonical)
+    rows = [(lane, *_bound(entry, as_text=sqlite_style)) for entry in ordered]
     if sqlite_style:
         connection.exec_driver_sql(_UPSERT_SQLITE, rows)
     else:
         connection.exec_driver_sql(_UPSERT_POSTGRESQL, tuple(map(list, zip(*rows, strict=True))))
 
 
-def _bound(value: Any, *, as_text: bool) -> Any:
+def _bound(entry: Entry, *, as_text: bool) -> Sequence[Any]:
     """Return what the driver takes; the types of SQLAlchemy do the same at several times the price."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"naive datetime {value!r}: every instant needs its offset, use UTC")
-        return timestamp_text(value) if as_text else value
-    return value.value if isinstance(value, Enum) else value
+    values = list(_values_of(entry))
+    for at in _INSTANTS:
+        if (instant := values[at]) is not None:
+            if instant.tzinfo is None:
+                raise ValueError(f"naive datetime {instant!r}: every instant needs its offset, use UTC")
+            values[at] = timestamp_text(instant) if as_text else instant
+    for at in _ENUMS:
+        if values[at] is not None:
+            values[at] = values[at].value
+    return values
 
 
 def register_entries(
@@ -121,21 +132,14 @@ def register_entries(
     """Insert ledger rows of EVSEs that the hub knows nothing of yet, due and pending at once; keep those there are."""
     if not spelt:
         return
-    zero: ColumnElement[int] = literal_column("0")
-    fresh = insert_into(connection.dialect, ledger).values(
-        lane=bindparam("lane"),
-        canonical=bindparam("canonical"),
-        evse_id=bindparam("evse_id"),
-        presence=constant(Presence.UNKNOWN.value),
-        failures=zero,
-        flipped=false(),
-        refused_singly=zero,
-        attempt=zero,
-        pending_since=bindparam("now"),
-        due_at=bindparam("now"),
-    )
-    rows = [{"lane": lane, "canonical": key, "evse_id": evse_id, "now": now} for key, evse_id in sorted(spelt)]
-    connection.execute(fresh.on_conflict_do_nothing(), rows)
+    ordered = sorted(spelt)
+    if connection.dialect.name == "sqlite":
+        instant = timestamp_text(now)
+        rows = [(lane, key, evse_id, instant, instant) for key, evse_id in ordered]
+        connection.exec_driver_sql(_REGISTER_SQLITE, rows)
+    else:
+        keys, evse_ids = zip(*ordered, strict=True)
+        connection.exec_driver_sql(_REGISTER_POSTGRESQL, (lane, now, now, list(keys), list(evse_ids)))
 
 
 def delete_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> None:

@@ -60,7 +60,7 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
     if not canonicals:
         return {}
     found: dict[str, Found] = {}
-    for row in connection.execute(_found_statement(), {"keys": sorted(canonicals), "now": now}):
+    for row in connection.execute(_found_statement(), {"keys": sorted(canonicals), "now": now}).all():
         here = found.setdefault(row.key, Found())
         if row.part != _WINDOW:
             here.rows.append(StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at))

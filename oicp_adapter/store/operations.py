@@ -19,7 +19,7 @@ from oicp_adapter.store.expressions import among
 from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, write_entries
 from oicp_adapter.store.position import lock_position, write_position
 from oicp_adapter.store.schema import ledger, rejection
-from oicp_adapter.store.withdrawals import UNSETTLED
+from oicp_adapter.store.withdrawals import unsettled
 from oicp_adapter.sync.model import Entry, Position, Rejected, Rejection
 
 
@@ -151,7 +151,7 @@ def _locked(store: Store, lane: str) -> Iterator[tuple[Connection, Position, dat
 def _read(
     connection: Connection, lane: str, evse_ids: Collection[str] | None, condition: ColumnElement[bool]
 ) -> Sequence[Entry]:
-    statement = select(*ENTRY_COLUMNS).where(ledger.c.lane == lane, UNSETTLED, condition)
+    statement = select(*ENTRY_COLUMNS).where(unsettled(lane), condition)
     if evse_ids is not None:
         statement = statement.where(among(ledger.c.canonical, {evse_key(text) for text in evse_ids}))
     return [entry_of(row) for row in connection.execute(statement.order_by(ledger.c.canonical))]

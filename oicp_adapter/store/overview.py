@@ -1,7 +1,8 @@
 """
 Counts what a lane's books and the shared tables hold, for metrics and commands.
 
-Counting reads whole tables: it is for a survey every few seconds, never for the way of a change.
+`lane_backlog` reads what is open, by its index; everything else here reads whole tables, and belongs into a survey now
+and then. None of it is for the way of a change.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, case, exists, func, literal, literal_column, not_, select
+from sqlalchemy import Connection, and_, case, exists, func, literal, literal_column, not_, select
 
 from oicp_adapter.domain.statuses import Status, TemporaryStatus, normalise
 from oicp_adapter.store.engine import Store
@@ -30,7 +31,7 @@ from oicp_adapter.store.observing import KINDS
 from oicp_adapter.store.position import read_position
 from oicp_adapter.store.schema import evse_status, hint, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.store.withdrawals import UNSETTLED
+from oicp_adapter.store.withdrawals import unsettled
 from oicp_adapter.sync.model import Position
 
 WindowPhase = Literal["active", "upcoming"]
@@ -40,29 +41,39 @@ _PHASES: Final[Sequence[WindowPhase]] = ("active", "upcoming")
 
 
 @dataclass(frozen=True, slots=True)
-class LaneCounts:
+class LaneBacklog:
     """
-    What the books of a lane hold.
+    What is open in the books of a lane.
 
     Attributes:
-        acknowledged: EVSEs by the OICP status that the hub confirmed last.
         pending: EVSEs that wait to be pushed, or to be looked at after a change.
         oldest_pending: Since when the first of them waits; None: nothing does.
         quarantined: EVSEs with a backoff of their own after the hub refused them.
         held: Withdrawals that wait for a person.
         rejected: Rows of `evse_status` that never leave the house, by reason.
-        windows: Windows of the lane's EVSEs that are not over, by kind and phase; every combination is there.
         position: Where the lane stands.
     """
 
-    acknowledged: Mapping[str, int]
     pending: int
     oldest_pending: datetime | None
     quarantined: int
     held: int
     rejected: Mapping[str, int]
-    windows: Mapping[tuple[TemporaryStatus, WindowPhase], int]
     position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCensus:
+    """
+    How the fleet of a lane stands.
+
+    Attributes:
+        acknowledged: EVSEs by the OICP status that the hub confirmed last.
+        windows: Windows of the lane's EVSEs that are not over, by kind and phase; every combination is there.
+    """
+
+    acknowledged: Mapping[str, int]
+    windows: Mapping[tuple[TemporaryStatus, WindowPhase], int]
 
 
 class Example(NamedTuple):
@@ -73,33 +84,43 @@ class Example(NamedTuple):
     evse_id: str
 
 
-def lane_counts(store: Store, scope: LaneScope) -> LaneCounts:
+def lane_backlog(store: Store, scope: LaneScope) -> LaneBacklog:
     """
-    Count what the books of a lane hold.
+    Count what is open in the books of a lane; costs as much as there is.
 
     Raises:
         StoreError: The store could not be read.
     """
-    mine = ledger.c.lane == scope.lane
-    with store.reading() as connection:
-        now = store.now(connection)
-        statuses = select(ledger.c.acknowledged, func.count()).where(mine, ledger.c.acknowledged.is_not(None))
-        acknowledged = connection.execute(statuses.group_by(ledger.c.acknowledged))
-        reasons = select(rejection.c.reason, func.count()).where(rejection.c.lane == scope.lane)
-        quarantined = select(func.count()).where(mine, UNSETTLED, ledger.c.retry_at.is_not(None))
-        held = select(func.count()).where(
-            mine, UNSETTLED, ledger.c.held_since.is_not(None), ledger.c.approved_at.is_(None)
-        )
+    held = and_(ledger.c.held_since.is_not(None), ledger.c.approved_at.is_(None))
+    of_unsettled = select(func.count(ledger.c.retry_at), func.count(case((held, 1)))).where(unsettled(scope.lane))
+    reasons = select(rejection.c.reason, func.count()).where(rejection.c.lane == scope.lane)
+    with store.reading(by_key=True) as connection:
         pending, oldest = _pending(connection, scope)
-        return LaneCounts(
-            acknowledged=_by_word(acknowledged),
+        quarantined, waiting = connection.execute(of_unsettled).one()
+        return LaneBacklog(
             pending=pending,
             oldest_pending=oldest,
-            quarantined=connection.execute(quarantined).scalar_one(),
-            held=connection.execute(held).scalar_one(),
+            quarantined=quarantined,
+            held=waiting,
             rejected=_by_word(connection.execute(reasons.group_by(rejection.c.reason))),
-            windows=_windows(connection, scope, now),
             position=read_position(connection, scope.lane),
+        )
+
+
+def lane_census(store: Store, scope: LaneScope) -> LaneCensus:
+    """
+    Count how the fleet of a lane stands; costs as much as the fleet is large.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    statuses = select(ledger.c.acknowledged, func.count()).where(
+        ledger.c.lane == scope.lane, ledger.c.acknowledged.is_not(None)
+    )
+    with store.reading() as connection:
+        return LaneCensus(
+            acknowledged=_by_word(connection.execute(statuses.group_by(ledger.c.acknowledged))),
+            windows=_windows(connection, scope, store.now(connection)),
         )
 
 

@@ -8,9 +8,9 @@ Holds the column types in which both stores agree: UTC timestamps, tolerant text
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, Dialect, String, Text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -66,13 +66,9 @@ class UtcTimestamp(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return timestamp_text(utc) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its interface
-        """Return an aware datetime in UTC, None for NULL and for what is no instant."""
-        if isinstance(value, str):
-            value = _parse(value)
-        if not isinstance(value, datetime):
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002 - its interface
+        """Return what reads a column; `process_result_value` costs several times as much, most of all for NULL."""
+        return read_instant
 
 
 class ForeignText(TypeDecorator[str]):
@@ -81,11 +77,9 @@ class ForeignText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - its interface
-        """Return text, whatever the column holds."""
-        if value is None or isinstance(value, str):
-            return value
-        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str | None]:  # noqa: ARG002 - its interface
+        """Return what reads a column."""
+        return _read_foreign
 
 
 class ForeignKeyText(ForeignText):
@@ -148,11 +142,28 @@ def array_type(column: TypeEngine[Any]) -> str:
 
 def timestamp_text(instant: datetime) -> str:
     """Return an aware instant as SQLite's columns hold it, always with six digits of a second."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat(sep=" ", timespec="microseconds")[:_WRITTEN]
 
 
-def _parse(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+def read_instant(value: Any) -> datetime | None:
+    """Return what a driver read as an aware datetime in UTC, None for NULL and for what is no instant."""
+    if value is None:
         return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _read_foreign(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+_WRITTEN: Final = len("2026-03-29 01:00:00.000000")

@@ -9,21 +9,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Connection,
-    and_,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-    union,
-)
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, text, union
 
 from oicp_adapter.store.effective import live
-from oicp_adapter.store.expressions import EvseKey, OperatorKey, among
+from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, unindexed
 from oicp_adapter.store.schema import evse_status, hint, ledger
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Presence
@@ -34,12 +23,20 @@ GUARD_SPAN: Final = timedelta(hours=24)
 _PAGE: Final = 5000
 """EVSEs of the backlog looked up at a time."""
 
-UNSETTLED: Final[ColumnElement[bool]] = literal_column(
+_UNSETTLED: Final = text(
     "(doubted_at IS NOT NULL OR debt_at IS NOT NULL OR held_since IS NOT NULL OR retry_at IS NOT NULL"
-    " OR refusal IS NOT NULL)",
-    Boolean(),
+    " OR refusal IS NOT NULL)"
 )
 """The condition of the index `oicp_ledger_unsettled`, word for word."""
+
+
+def unsettled(lane: str) -> ColumnElement[bool]:
+    """
+    Return the condition that a row of a lane's ledger has a doubt, a debt, a hold, a backoff or a refusal.
+
+    SQLite would look for the lane by another index, and walk the whole fleet, if it could.
+    """
+    return and_(unindexed(ledger.c.lane) == lane, _UNSETTLED)
 
 
 def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> WithdrawalCount:
@@ -65,8 +62,8 @@ def may_be_at_the_hub() -> ColumnElement[bool]:
 
 def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> bool:
     """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal."""
-    unsettled = select(literal(1)).select_from(ledger).where(ledger.c.lane == lane, UNSETTLED).limit(1)
-    return connection.execute(unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
+    any_unsettled = select(literal(1)).select_from(ledger).where(unsettled(lane)).limit(1)
+    return connection.execute(any_unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
 
 
 def standing(connection: Connection, canonicals: Collection[str], scope: frozenset[str]) -> set[str]:
@@ -89,7 +86,7 @@ def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now
     mine = ledger.c.lane == lane
     due = select(ledger.c.canonical).where(mine, ledger.c.due_at <= now)
     waiting = select(ledger.c.canonical).where(mine, ledger.c.pending_since.is_not(None))
-    held = select(ledger.c.canonical).where(mine, UNSETTLED)
+    held = select(ledger.c.canonical).where(unsettled(lane))
     backlog = union(hinted, due, waiting, held).subquery("backlog")
     candidates = connection.execute(select(backlog.c.evse_key)).scalars()
     count = 0

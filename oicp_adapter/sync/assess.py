@@ -132,12 +132,14 @@ def assess(seen: Observation, at: Circumstances) -> Assessment:
     resolution = resolve(winner.status, seen.windows, at.now, at.mapping)
     unmapped = winner.status if resolution.unmapped else None
     before = seen.entry or Entry(seen.canonical, winner.evse_id)
-    entry = replace(before, held_since=None, approved_at=None, approved_by=None, withdrawn_at=None)
+    entry = _in_service(before)
     record = Record(seen.canonical, winner.evse_id, resolution.oicp)
     reason = _why_assert(entry, record, at)
     if reason is None:
-        quiet = replace(entry, pending_since=None, due_at=next_look(entry, resolution.valid_until, at.policy))
-        return Assessment(quiet, rejected=rejected, unmapped=unmapped)
+        look = next_look(entry, resolution.valid_until, at.policy)
+        if entry.pending_since is not None or entry.due_at != look:
+            entry = replace(entry, pending_since=None, due_at=look)
+        return Assessment(entry, rejected=rejected, unmapped=unmapped)
     since = _since(seen, entry, reason, at.now)
     if _waits(entry, record.status, at.now):
         waiting = replace(entry, pending_since=since, due_at=_earliest(entry.retry_at, resolution.valid_until))
@@ -181,6 +183,13 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
         return Assessment(replace(entry, pending_since=since, due_at=entry.retry_at), rejected=rejected)
     entry = replace(entry, pending_since=since, due_at=now)
     return Assessment(entry, Work(record, Action.DELETE, reason, since, urgent=True, entry=entry), rejected)
+
+
+def _in_service(entry: Entry) -> Entry:
+    """Return the row without what was noted about a withdrawal, since the EVSE is there."""
+    if entry.held_since is None and entry.approved_at is None and entry.withdrawn_at is None:
+        return entry
+    return replace(entry, held_since=None, approved_at=None, approved_by=None, withdrawn_at=None)
 
 
 def _never_reached_the_hub(entry: Entry, doubted_before: datetime | None) -> bool:

@@ -135,35 +135,24 @@ def _reached_the_hub(verdict: Verdict) -> bool:
 
 
 def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Position) -> Entry:
+    """Begin a new row: of the old one only its withdrawal and what is still owed go on."""
     intent, now = exchange.intent, exchange.now
     deleted = intent.action is Action.DELETE
     debts = [debt for debt in (entry.debt_at, position.debt_at) if debt is not None and debt > intent.started_at]
     looks = [*debts, intent.started_at + exchange.policy.reassert_every]
     if (boundary := exchange.next_look.get(record.canonical)) is not None:
         looks.append(boundary)
-    return replace(
-        entry,
+    return Entry(
+        entry.canonical,
         evse_id=record.evse_id,
         acknowledged=None if deleted else record.status,
         acknowledged_at=now,
         asserted_at=intent.started_at,
         presence=Presence.ABSENT if deleted else Presence.PRESENT,
+        debt_at=max(debts, default=None),
         withdrawn_at=(entry.withdrawn_at or now) if deleted else None,
-        held_since=None,
         approved_at=entry.approved_at if deleted else None,
         approved_by=entry.approved_by if deleted else None,
-        doubted_at=None,
-        debt_at=max(debts, default=None),
-        pending_since=None,
-        failures=0,
-        first_failed_at=None,
-        retry_at=None,
-        refusal=None,
-        refusal_detail=None,
-        refused_status=None,
-        batch_cap=None,
-        flipped=False,
-        refused_singly=0,
         attempt=intent.attempt,
         due_at=now if deleted else min(looks),
     )

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,19 @@ def test_a_second_daemon_on_the_same_sqlite_store_is_refused(site, quiet):
     assert second.ended() == 75
     assert f"is held by process {quiet.child.pid}" in second.text()
     assert quiet.get("/livez")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_still_starts_ends_in_order(site, eventually, number):
+    starting = site.start()
+    eventually(lambda: catches(starting.child.pid, signal.SIGTERM) and catches(starting.child.pid, number), every=0.001)
+    starting.send(number)
+    assert starting.ended() == 0
+    assert f"{number.name} before the daemon ran" in starting.text()
+    assert site.sql("SELECT count(*) FROM oicp_lane WHERE holder IS NOT NULL")[0][0] == 0
+
+
+def catches(pid, number):
+    """Tell whether a process has a handler of its own for a signal."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return int(caught.split()[1], 16) >> (number - 1) & 1

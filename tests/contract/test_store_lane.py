@@ -207,8 +207,10 @@ def test_observe_keeps_room_for_due_rows_and_for_suspects(lane: LaneStore, add, 
         books.save([present(f"DE*ABC*E1{n}", books.now, due_at=ago[n]) for n in range(3)])
         books.save([present(f"DE*ABC*E2{n}", books.now, due_at=ago[n], failures=1) for n in range(3)])
         books.save([present("DE*ABC*E30", books.now, due_at=books.now + timedelta(seconds=60))])
-        seen = books.observe(hinted=2, due=2, suspects=1)
-    assert [each.canonical for each in seen] == ["DEABCE0", "DEABCE1", "DEABCE12", "DEABCE22", "DEABCE11"]
+        roomy = books.observe(hinted=2, due=4, suspects=1)
+        crowded = books.observe(hinted=2, due=2, suspects=1)
+    assert [each.canonical for each in roomy] == ["DEABCE0", "DEABCE1", "DEABCE12", "DEABCE22", "DEABCE11"]
+    assert [each.canonical for each in crowded] == ["DEABCE0", "DEABCE1", "DEABCE12", "DEABCE22"]
 
 
 def test_a_change_that_commits_later_with_a_smaller_id_is_not_lost(pg_url: str, pg_store, request):

@@ -9,7 +9,7 @@ from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, Temp
 from oicp_adapter.store import evses
 from oicp_adapter.store.evses import EvseState, evse_overviews
 from oicp_adapter.store.lanes import LaneStore
-from oicp_adapter.store.overview import Example, lane_counts, unmapped_words, unserved_operators
+from oicp_adapter.store.overview import Example, lane_backlog, lane_census, unmapped_words, unserved_operators
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Presence, Rejection
 
@@ -26,12 +26,14 @@ def short_pages(monkeypatch):
 
 
 def test_a_fresh_store_counts_nothing(store):
-    counts = lane_counts(store, LANES[0])
-    assert (counts.acknowledged, counts.pending, counts.oldest_pending) == ({}, 0, None)
-    assert (counts.quarantined, counts.held, counts.rejected) == (0, 0, {})
-    assert set(counts.windows.values()) == {0}
-    assert len(counts.windows) == 8
-    assert counts.position.epoch == 0
+    backlog = lane_backlog(store, LANES[0])
+    assert (backlog.pending, backlog.oldest_pending) == (0, None)
+    assert (backlog.quarantined, backlog.held, backlog.rejected) == (0, 0, {})
+    assert backlog.position.epoch == 0
+    census = lane_census(store, LANES[0])
+    assert census.acknowledged == {}
+    assert set(census.windows.values()) == {0}
+    assert len(census.windows) == 8
 
 
 def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
@@ -59,13 +61,14 @@ def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
         "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to)"
         " VALUES ('DEABCE1', 'Reserved', '2020-01-01 00:00:00', '2020-01-02 00:00:00')"
     )
-    counts = lane_counts(store, LANES[0])
-    assert counts.acknowledged == {"Available": 4, "Reserved": 1}
-    assert counts.pending == 2
-    assert counts.oldest_pending == now - timedelta(hours=1)
-    assert (counts.quarantined, counts.held) == (1, 1)
-    assert counts.rejected == {"malformed_evse_id": 1}
-    assert {key: count for key, count in counts.windows.items() if count} == {
+    backlog = lane_backlog(store, LANES[0])
+    assert backlog.pending == 2
+    assert backlog.oldest_pending == now - timedelta(hours=1)
+    assert (backlog.quarantined, backlog.held) == (1, 1)
+    assert backlog.rejected == {"malformed_evse_id": 1}
+    census = lane_census(store, LANES[0])
+    assert census.acknowledged == {"Available": 4, "Reserved": 1}
+    assert {key: count for key, count in census.windows.items() if count} == {
         (TemporaryStatus.BLOCKED, "active"): 1,
         (TemporaryStatus.BLOCKED, "upcoming"): 1,
     }

@@ -6,6 +6,7 @@ from sqlalchemy import event
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.overview import lane_backlog
 
 SHARED = ("evse_status", "temporary_status")
 OWN = ("oicp_ledger", "oicp_hint")
@@ -72,3 +73,14 @@ def test_a_page_of_the_ledger_looks_its_evses_up_by_key(lane: LaneStore, plans):
 def test_showing_single_evses_scans_no_shared_table(store, lane: LaneStore, plans):
     assert len(list(evse_overviews(store, [lane.scope], StatusMapping(), ["DE*ABC*E7"]))) == 1
     assert scans(plans, SHARED) == []
+
+
+def test_what_is_open_is_found_by_its_index_and_not_by_walking_the_fleet(store, lane: LaneStore, plans):
+    list(lane.sweep(page=2000))
+    plans.clear()
+    assert lane_backlog(store, lane.scope).quarantined == 0
+    with lane.transaction() as books:
+        books.clean()
+    assert any("oicp_ledger_unsettled" in line for line in plans)
+    assert scans(plans, SHARED) == []
+    assert not [line for line in plans if "USING PRIMARY KEY (lane=?)" in line or "Seq Scan on oicp_ledger" in line]

@@ -13,7 +13,7 @@ from oicp_adapter.domain.identifiers import operator_key, parse_evse_id
 from oicp_adapter.domain.statuses import StatusMapping, parse_status
 from oicp_adapter.settings import OperatorSettings, Settings, StoreSettings
 from oicp_adapter.store.evses import evse_overviews
-from oicp_adapter.store.overview import lane_counts, unmapped_words, unserved_operators
+from oicp_adapter.store.overview import lane_backlog, unmapped_words, unserved_operators
 from oicp_adapter.store.scope import LaneScope
 
 SCOPE = LaneScope("DEABC", frozenset({"DEABC"}))
@@ -62,7 +62,7 @@ def test_malformed_evse_ids_are_named_and_kept_in_the_house(bench, lane, tmp_pat
         assert "EvseID: expected a form like" in row.detail
         assert len(row.detail) < 300
     assert bench.events("evses.rejected")[-1]["reasons"] == ["malformed_evse_id"]
-    assert lane_counts(bench.store, SCOPE).rejected == {"malformed_evse_id": len(MALFORMED)}
+    assert lane_backlog(bench.store, SCOPE).rejected == {"malformed_evse_id": len(MALFORMED)}
     assert {evse_id for evse_id, seen in overview(bench).items() if seen.state == "quarantined"} == set(MALFORMED)
     (found,) = [finding.what for finding in findings(bench, tmp_path) if "malformed" in finding.what]
     assert found.startswith(f"{len(MALFORMED)} EVSEs with a malformed EvseID")
@@ -179,7 +179,7 @@ def test_a_table_of_garbage_delays_no_good_evse(bench, lane):
         bench.write(f"DE*ABC*E{number + 2}", "Charging" if number % 2 else "no such word")
     lane.quiet()
     assert len(lane.at_hub()) == 32
-    assert lane_counts(bench.store, SCOPE).rejected == {"malformed_evse_id": 30}
+    assert lane_backlog(bench.store, SCOPE).rejected == {"malformed_evse_id": 30}
 
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=80)

@@ -13,19 +13,21 @@ from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import TemporaryStatus
-from oicp_adapter.store.overview import Example, LaneCounts
+from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Position, Rejected, Rejection
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
-COUNTS = LaneCounts(
+CENSUS = LaneCensus(
     acknowledged={"Available": 5, "Occupied": 2},
+    windows={(kind, state): 0 for kind in TemporaryStatus for state in ("active", "upcoming")},
+)
+BACKLOG = LaneBacklog(
     pending=3,
     oldest_pending=AT,
     quarantined=1,
     held=4,
     rejected={"duplicate": 2},
-    windows={(kind, state): 0 for kind in TemporaryStatus for state in ("active", "upcoming")},
     position=Position(last_success_at=AT, full_load_at=AT),
 )
 REJECTED = Rejected(EvseId("x"), CanonicalEvseId("X"), OperatorId("DE*ABC"), Rejection.DUPLICATE, "delete one")
@@ -33,7 +35,7 @@ SCOPES = {"DE*ABC": LaneScope("DEABC", frozenset({"DEABC"}))}
 
 
 class Counting:
-    """Stands in for `lane_counts`: answers with the next of its answers, the last one again and again."""
+    """Stands in for a count: answers with the next of its answers, the last one again and again."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -54,18 +56,20 @@ class Counting:
 def surveyed(monkeypatch):
     """Run a survey over these answers until the last one was asked for; return the metrics and the log."""
 
-    def run(*answers):
-        counting = Counting(*answers)
-        monkeypatch.setattr(module, "lane_counts", counting)
+    def run(*backlogs, censuses=(CENSUS,)):
+        counting, taking = Counting(*backlogs), Counting(*censuses)
+        monkeypatch.setattr(module, "lane_backlog", counting)
+        monkeypatch.setattr(module, "lane_census", taking)
         monkeypatch.setattr(module, "rejections", lambda _store, _lane: [REJECTED])
         monkeypatch.setattr(module, "unserved_operators", lambda _store, _served: [Example("DE*QQQ", 2, "DE*QQQ*E9")])
-        monkeypatch.setattr(module, "LEAST_PAUSE", 0.005)
+        monkeypatch.setattr(module, "PAUSE", 0.005)
         monkeypatch.setattr(module, "SHARE", 0)
         metrics = Metrics(SCOPES)
         with capture_logs() as log:
             survey = Survey(None, SCOPES, metrics)
             survey.start()
             assert counting.done.wait(10)
+            assert taking.done.wait(10)
             survey._stop.set()
             survey._thread.join(10)
         return metrics, log
@@ -78,7 +82,7 @@ def value(metrics, name, **labels):
 
 
 def test_what_was_counted_is_shown(surveyed):
-    metrics, _ = surveyed(COUNTS)
+    metrics, _ = surveyed(BACKLOG)
     assert value(metrics, "evses", status="Available") == 5
     assert value(metrics, "evses", status="Reserved") == 0
     assert value(metrics, "pending_evses") == 3
@@ -91,33 +95,37 @@ def test_what_was_counted_is_shown(surveyed):
 
 
 def test_windows_are_shown_by_kind_and_state(surveyed):
-    windows = {**COUNTS.windows, (TemporaryStatus.BLOCKED, "upcoming"): 7}
-    metrics, _ = surveyed(replace(COUNTS, windows=windows))
+    windows = {**CENSUS.windows, (TemporaryStatus.BLOCKED, "upcoming"): 7}
+    metrics, _ = surveyed(BACKLOG, censuses=[replace(CENSUS, windows=windows)])
     assert value(metrics, "windows", kind="Blocked", state="upcoming") == 7
     assert value(metrics, "windows", kind="Blocked", state="active") == 0
 
 
 def test_what_is_no_longer_there_goes_back_to_zero(surveyed):
-    metrics, _ = surveyed(COUNTS, replace(COUNTS, acknowledged={}, pending=0, oldest_pending=None, rejected={}))
+    metrics, _ = surveyed(
+        BACKLOG,
+        replace(BACKLOG, pending=0, oldest_pending=None, rejected={}),
+        censuses=[CENSUS, replace(CENSUS, acknowledged={})],
+    )
     assert value(metrics, "evses", status="Available") == 0
     assert value(metrics, "oldest_pending_timestamp_seconds") == 0
     assert value(metrics, "rejected_evses", reason="duplicate") == 0
 
 
 def test_a_lane_that_never_pushed_keeps_its_zeros(surveyed):
-    metrics, _ = surveyed(replace(COUNTS, position=Position()))
+    metrics, _ = surveyed(replace(BACKLOG, position=Position()))
     assert value(metrics, "last_successful_push_timestamp_seconds") == 0
 
 
 def test_a_store_that_is_away_is_told_and_counted_later(surveyed):
-    metrics, log = surveyed(StoreUnavailableError("the store is away", cure="wait"), COUNTS)
+    metrics, log = surveyed(StoreUnavailableError("the store is away", cure="wait"), BACKLOG)
     assert value(metrics, "pending_evses") == 3
     assert [event["event"] for event in log].count("survey.failed") == 1
     assert log[0]["reason"] == "store_unavailable"
 
 
 def test_an_error_of_our_own_does_not_end_the_survey(surveyed):
-    metrics, log = surveyed(RuntimeError("a bug"), COUNTS)
+    metrics, log = surveyed(RuntimeError("a bug"), BACKLOG)
     assert value(metrics, "pending_evses") == 3
     assert (log[0]["event"], log[0]["log_level"]) == ("survey.failed", "error")
     assert isinstance(log[0]["exc_info"], RuntimeError)
@@ -128,7 +136,7 @@ def test_a_survey_that_never_started_can_be_stopped():
 
 
 def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):
-    metrics, log = surveyed(COUNTS)
+    metrics, log = surveyed(BACKLOG)
     rejected = [event for event in log if event["event"] == "fleet.rejected"]
     assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"])]
     unserved = [event for event in log if event["event"] == "fleet.not_served"]

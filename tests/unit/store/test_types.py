@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.store.schema import ledger
-from oicp_adapter.store.types import ForeignText, OddText, UtcTimestamp, array_type, read_text, timestamp_text
+from oicp_adapter.store.types import (
+    ForeignText,
+    OddText,
+    UtcTimestamp,
+    array_type,
+    read_instant,
+    read_text,
+    timestamp_text,
+)
 
 SQLITE = sqlite.dialect()
 POSTGRESQL = postgresql.dialect()
@@ -18,7 +26,7 @@ AWARE = st.tuples(st.timedeltas(timedelta(days=1), timedelta(days=3_650_000)), s
 @given(AWARE)
 def test_an_instant_survives_sqlite_text(instant):
     text = UtcTimestamp().process_bind_param(instant, SQLITE)
-    assert UtcTimestamp().process_result_value(text, SQLITE) == instant
+    assert read_instant(text) == instant
 
 
 @given(st.lists(AWARE, min_size=2, max_size=2))
@@ -35,13 +43,11 @@ def test_a_naive_datetime_is_refused_with_the_cure(dialect):
 
 @pytest.mark.parametrize("garbage", ["yesterday", "", "2026-02-31 00:00:00", 17, b"2026"])
 def test_what_is_no_instant_reads_as_none(garbage):
-    assert UtcTimestamp().process_result_value(garbage, SQLITE) is None
+    assert read_instant(garbage) is None
 
 
 def test_text_without_offset_is_utc():
-    assert UtcTimestamp().process_result_value("2026-01-01 00:00:00.5", SQLITE) == datetime(
-        2026, 1, 1, 0, 0, 0, 500000, tzinfo=UTC
-    )
+    assert read_instant("2026-01-01 00:00:00.5") == datetime(2026, 1, 1, 0, 0, 0, 500000, tzinfo=UTC)
 
 
 def test_text_that_is_not_utf8_is_shown_and_its_bytes_are_kept():
@@ -55,7 +61,7 @@ def test_text_that_is_not_utf8_is_shown_and_its_bytes_are_kept():
     ("value", "shown"), [(b"\xff", "\N{REPLACEMENT CHARACTER}"), (17, "17"), (None, None), ("x", "x")]
 )
 def test_odd_types_read_as_text(value, shown):
-    assert ForeignText().process_result_value(value, SQLITE) == shown
+    assert ForeignText().result_processor(SQLITE, None)(value) == shown
 
 
 def test_arrays_are_named_as_postgresql_names_them():
