@@ -1,6 +1,6 @@
 """Shows where EVSEs stand, why, and what would be sent now."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from oicp_adapter.control.dry_run import planned_requests
 from oicp_adapter.control.evse_document import evse_document
 from oicp_adapter.control.explanation import explain_evse
 from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
@@ -39,7 +40,7 @@ def status(
     """Show what each EVSE says, is set to, publishes, and what the hub acknowledged; times are UTC."""
     settings = invocation(context).settings()
     with configured_store(settings) as store:
-        seen = _View(settings, store).evses(evse_id or None)
+        seen = _naming_absent(_View(settings, store).evses(evse_id or None), evse_id or [])
         if as_json:
             print_json_array(evse_document(each) for each in seen)
             return
@@ -83,6 +84,16 @@ def plan(context: typer.Context, *, as_json: AsJson = False) -> None:
         note("nothing is to be sent")
         return
     print_table(columns, rows)
+
+
+def _naming_absent(seen: Iterable[EvseOverview], wanted: Sequence[str]) -> Iterator[EvseOverview]:
+    """Pass on what was found, then say which of the wanted EVSEs were not."""
+    found: set[str] = set()
+    for each in seen:
+        found.add(evse_key(each.evse_id))
+        yield each
+    for absent in (each for each in wanted if evse_key(each) not in found):
+        note(f"no EVSE {foreign_text(absent, 60)} is in the store: `oicp-adapter status` lists all")
 
 
 def _row(seen: EvseOverview) -> tuple[object, ...]:

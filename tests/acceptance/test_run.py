@@ -33,6 +33,9 @@ def test_statuses_arrive_are_acknowledged_and_stay_equal(site, eventually):
     status = {each["evseId"]: each for each in json.loads(site.command("status", "--json").stdout)}
     assert {each["state"] for each in status.values()} == {"in_sync"}
     assert status["DE*ABC*E2"]["acknowledgedStatus"] == "OutOfService"
+    asked = site.command("status", "--json", "DEABCE2", "DE*ABC*E99")
+    assert [each["evseId"] for each in json.loads(asked.stdout)] == ["DE*ABC*E2"]
+    assert asked.stderr.count("is in the store") == 1
     assert site.hub.hub.journal.counters["overlaps"] == 0
     assert len(daemon.log("lane.taken")) == 1, "even a short lease is renewed in time"
     assert daemon.stop() == 0
