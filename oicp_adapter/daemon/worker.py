@@ -411,8 +411,8 @@ class LaneWorker:
         return True
 
     def _judged(self, push: Push, verdict: Verdict, now: datetime) -> Exchange:
-        looks = {item.record.canonical: item.valid_until for item in push.work}
-        return Exchange(push.intent, verdict, now, self._policy, self._draw(), looks)
+        work = {item.record.canonical: item for item in push.work}
+        return Exchange(push.intent, verdict, now, self._policy, self._draw(), work)
 
     def _request(self, action: Action, records: Sequence[Record] | None, count: int) -> PushRequest:
         return PushRequest(

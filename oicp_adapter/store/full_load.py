@@ -46,6 +46,7 @@ _ONE: Final[ColumnElement[int]] = literal_column("1")
 _CLEARED: Final = (
     "doubted_at",
     "pending_since",
+    "pending_edge",
     "withdrawn_at",
     "held_since",
     "approved_at",
@@ -142,6 +143,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
             withdrawn_at=now,
             held_since=None,
             pending_since=None,
+            pending_edge=None,
             attempt=intent.attempt,
             due_at=now,
         )

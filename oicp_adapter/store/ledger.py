@@ -31,7 +31,7 @@ from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.expressions import Differs, among, among_bound
 from oicp_adapter.store.schema import ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp, array_type, timestamp_text
-from oicp_adapter.sync.model import Entry, Presence, Rejected
+from oicp_adapter.sync.model import Entry, Presence, Rejected, WindowEdge
 
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
 """Columns of the ledger beside the lane, in the order of `Entry`."""
@@ -63,9 +63,16 @@ _READ_ENTRIES: Final = select(*ENTRY_COLUMNS).where(
     ledger.c.lane == bindparam("lane"), among_bound(ledger.c.canonical, "keys")
 )
 _INSTANTS: Final = tuple(at for at, column in enumerate(ENTRY_COLUMNS) if isinstance(column.type, UtcTimestamp))
-_ENUMS: Final = tuple(ENTRY_FIELDS.index(name) for name in ("acknowledged", "presence", "refused_status"))
-_OICP: Final = {None: None} | {status.value: status for status in OicpStatus}
-_PRESENCE: Final = {presence.value: presence for presence in Presence}
+_MEMBERS: Final[Sequence[tuple[int, Mapping[str | None, Any]]]] = tuple(
+    (ENTRY_FIELDS.index(name), {None: None} | {member.value: member for member in words})
+    for name, words in (
+        ("acknowledged", OicpStatus),
+        ("presence", Presence),
+        ("pending_edge", WindowEdge),
+        ("refused_status", OicpStatus),
+    )
+)
+"""Where an entry holds a word of a table, and what the words stand for."""
 
 
 def read_entries(connection: Connection, lane: str, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
@@ -78,20 +85,10 @@ def read_entries(connection: Connection, lane: str, canonicals: Collection[str])
 
 def entry_of(row: Row[Any]) -> Entry:
     """Return the entry that the columns `ENTRY_COLUMNS`, first in a row, hold."""
-    canonical, evse_id, acknowledged, acknowledged_at, asserted_at, presence, *rest = row[: len(ENTRY_FIELDS)]
-    rest[_REFUSED_STATUS] = _OICP[rest[_REFUSED_STATUS]]
-    return Entry(
-        CanonicalEvseId(canonical),
-        EvseId(evse_id),
-        _OICP[acknowledged],
-        acknowledged_at,
-        asserted_at,
-        _PRESENCE[presence],
-        *rest,
-    )
-
-
-_REFUSED_STATUS: Final = ENTRY_FIELDS.index("refused_status") - ENTRY_FIELDS.index("presence") - 1
+    values = list(row[: len(ENTRY_FIELDS)])
+    for at, members in _MEMBERS:
+        values[at] = members[values[at]]
+    return Entry(*values)
 
 
 def write_entries(connection: Connection, lane: str, entries: Sequence[Entry]) -> None:
@@ -120,7 +117,7 @@ def _bound(entry: Entry, *, as_text: bool) -> Sequence[Any]:
             if instant.tzinfo is None:
                 raise ValueError(f"naive datetime {instant!r}: every instant needs its offset, use UTC")
             values[at] = timestamp_text(instant) if as_text else instant
-    for at in _ENUMS:
+    for at, _ in _MEMBERS:
         if values[at] is not None:
             values[at] = values[at].value
     return values

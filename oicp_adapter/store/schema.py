@@ -99,6 +99,7 @@ class LedgerRow(StoreTable, table=True):
     doubted_at: datetime | None = _instant()
     debt_at: datetime | None = _instant()
     pending_since: datetime | None = _instant()
+    pending_edge: str | None = Field(sa_type=Text)
     withdrawn_at: datetime | None = _instant()
     held_since: datetime | None = _instant()
     approved_at: datetime | None = _instant()

@@ -138,13 +138,15 @@ def assess(seen: Observation, at: Circumstances) -> Assessment:
     if reason is None:
         look = next_look(entry, resolution.valid_until, at.policy)
         if entry.pending_since is not None or entry.due_at != look:
-            entry = replace(entry, pending_since=None, due_at=look)
+            entry = replace(entry, pending_since=None, pending_edge=None, due_at=look)
         return Assessment(entry, rejected=rejected, unmapped=unmapped)
     since = _since(seen, entry, reason, at.now)
+    edge = _edge(seen, entry, reason, resolution.window, since)
     if _waits(entry, record.status, at.now):
-        waiting = replace(entry, pending_since=since, due_at=_earliest(entry.retry_at, resolution.valid_until))
+        until = _earliest(entry.retry_at, resolution.valid_until)
+        waiting = replace(entry, pending_since=since, pending_edge=edge, due_at=until)
         return Assessment(waiting, rejected=rejected, unmapped=unmapped)
-    entry = replace(entry, pending_since=since, due_at=at.now)
+    entry = replace(entry, pending_since=since, pending_edge=edge, due_at=at.now)
     work = Work(
         record=record,
         action=_assertion(entry),
@@ -153,7 +155,7 @@ def assess(seen: Observation, at: Circumstances) -> Assessment:
         urgent=_is_urgent(entry, record.status, since, at.now),
         entry=entry,
         valid_until=resolution.valid_until,
-        edge=_edge(seen, before, reason, resolution.window, since),
+        edge=edge,
     )
     return Assessment(entry, work, rejected, unmapped=unmapped)
 
@@ -175,7 +177,8 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
         end = entry.withdrawn_at + max(2 * at.policy.late_apply, TOMBSTONE_LEAST)
         if end <= now and entry.debt_at is None:
             return Assessment(entry, rejected=rejected, forget=True)
-        return Assessment(replace(entry, pending_since=None, due_at=_earliest(entry.debt_at, end)), rejected=rejected)
+        quiet = replace(entry, pending_since=None, pending_edge=None, due_at=_earliest(entry.debt_at, end))
+        return Assessment(quiet, rejected=rejected)
     reason = WorkReason.IN_DOUBT if doubted else WorkReason.DEBT if owed else WorkReason.WITHDRAWN
     since = _since(seen, entry, reason, now)
     record = Record(entry.canonical, entry.evse_id, entry.acknowledged or OicpStatus.OUT_OF_SERVICE)
@@ -237,11 +240,12 @@ def _since(seen: Observation, entry: Entry, reason: WorkReason, now: datetime) -
 
 
 def _edge(
-    seen: Observation, before: Entry, reason: WorkReason, window: Window | None, since: datetime
+    seen: Observation, entry: Entry, reason: WorkReason, window: Window | None, since: datetime
 ) -> WindowEdge | None:
-    """Tell which boundary of a window led to a change that nobody made just now."""
-    known = seen.changed_at is not None or before.pending_since is not None or before.due_at is None
-    if reason is not WorkReason.CHANGED or known:
+    """Tell which boundary of a window led to a difference: known before, or of a change that nobody made just now."""
+    if entry.pending_since is not None:
+        return entry.pending_edge
+    if reason is not WorkReason.CHANGED or seen.changed_at is not None or entry.due_at is None:
         return None
     return WindowEdge.START if window is not None and window.valid_from == since else WindowEdge.END
 

@@ -111,6 +111,8 @@ class Entry:
         doubted_at: Since when a request with this EVSE is unanswered; None: no doubt.
         debt_at: A push that starts at this instant or later must be acknowledged; None: no debt.
         pending_since: Since when the hub is known to differ; None: it does not, as far as known.
+        pending_edge: The boundary of a window since which it differs; None: somebody's change made it differ, or it
+            does not.
         withdrawn_at: When the hub confirmed its deletion; the row is then a tombstone.
         held_since: Since when its withdrawal waits for a person.
         approved_at: When a person approved its withdrawal.
@@ -137,6 +139,7 @@ class Entry:
     doubted_at: datetime | None = None
     debt_at: datetime | None = None
     pending_since: datetime | None = None
+    pending_edge: WindowEdge | None = None
     withdrawn_at: datetime | None = None
     held_since: datetime | None = None
     approved_at: datetime | None = None
@@ -268,7 +271,7 @@ class Work:
         urgent: It becomes less usable, or has waited long.
         entry: Its ledger row as it is.
         valid_until: When the value must be looked at again; None: no window is ahead.
-        edge: The boundary of a window that led here; None: somebody's change did, or it is an old debt.
+        edge: The boundary of a window that led here; None: somebody's change did, or an assertion of our own.
     """
 
     record: Record

@@ -19,7 +19,7 @@ from typing import Final
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
-from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
+from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record, Work
 from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backoff, longest_wait, quarantine
 
 PATIENCE_WITH_SILENCE: Final = 3
@@ -48,7 +48,7 @@ class Exchange:
         verdict: What the answer meant.
         now: By the database's clock, when the outcome is recorded.
         draw: Uniform in [0, 1), for the jitter of waits.
-        next_look: For each record the instant at which its value stops holding, as the plan knew it.
+        work: What each record was sent for, as the plan knew it; empty for a full load.
     """
 
     intent: Intent
@@ -56,7 +56,7 @@ class Exchange:
     now: datetime
     policy: Policy
     draw: float
-    next_look: Mapping[CanonicalEvseId, datetime | None]
+    work: Mapping[CanonicalEvseId, Work]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,9 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
     deleted = intent.action is Action.DELETE
     debts = [debt for debt in (entry.debt_at, position.debt_at) if debt is not None and debt > intent.started_at]
     looks = [*debts, intent.started_at + exchange.policy.reassert_every]
-    if (boundary := exchange.next_look.get(record.canonical)) is not None:
-        looks.append(boundary)
+    work = exchange.work.get(record.canonical)
+    if work is not None and work.valid_until is not None:
+        looks.append(work.valid_until)
     return Entry(
         entry.canonical,
         evse_id=record.evse_id,
@@ -187,9 +188,17 @@ def _abandoned(entry: Entry, size: int, position: Position, now: datetime) -> En
 
 def _untouched(entry: Entry, exchange: Exchange) -> Entry:
     """Bring back a record whose request was not performed for a reason that is not its own."""
-    intent = exchange.intent
-    since = entry.pending_since or intent.started_at
-    return replace(entry, pending_since=since, attempt=intent.attempt, due_at=exchange.now)
+    return replace(_pending(entry, exchange), attempt=exchange.intent.attempt, due_at=exchange.now)
+
+
+def _pending(entry: Entry, exchange: Exchange) -> Entry:
+    """Note since when the hub differs, which a row whose record travelled was not given before."""
+    if entry.pending_since is not None:
+        return entry
+    work = exchange.work.get(entry.canonical)
+    if work is None:
+        return replace(entry, pending_since=exchange.intent.started_at)
+    return replace(entry, pending_since=work.since, pending_edge=work.edge)
 
 
 def _after_success(position: Position, exchange: Exchange) -> Position:
@@ -229,7 +238,7 @@ def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
     intent, now, policy = exchange.intent, exchange.now, exchange.policy
     saved: list[Entry] = []
     for record, entry in rows:
-        failed = _failed(_doubted(entry, intent, now, policy), record, exchange)
+        failed = _failed(_doubted(_pending(entry, exchange), intent, now, policy), record, exchange)
         if failed.failures >= PATIENCE_WITH_SILENCE:
             if len(rows) > 1:
                 failed = replace(failed, batch_cap=len(rows) // 2)

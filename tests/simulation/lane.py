@@ -299,8 +299,8 @@ class Lane:
         self.crash_at("answered")
         verdict = classify(answer, len(body))
         self.sent.append(Sent(intent.started_at, self.now, action, tuple(item.evse_id for item in body), verdict))
-        looks = {item.record.canonical: item.valid_until for item in work}
-        exchange = Exchange(intent, verdict, self.now, self.policy, self.dice.random(), looks)
+        sent_for = {item.record.canonical: item for item in work}
+        exchange = Exchange(intent, verdict, self.now, self.policy, self.dice.random(), sent_for)
         settled = record(books.intent, exchange, self._entries(intent), books.position)
         assert settled is not None
         if action is Action.FULL_LOAD:

@@ -223,6 +223,18 @@ def test_a_change_counts_from_its_oldest_hint_and_a_boundary_from_its_instant() 
     assert work(look(AVAILABLE, row("Faulted"), changed_at=NOON)).edge is None
 
 
+def test_a_boundary_that_passed_while_the_lane_waited_is_still_one() -> None:
+    window = Window(1, TemporaryStatus.MAINTENANCE, NOON - SECOND, NOON + HOUR)
+    seen = look(replace(AVAILABLE, due_at=NOON - SECOND), row(), windows=(window,)).entry
+    assert seen is not None
+    assert (seen.pending_since, seen.pending_edge) == (NOON - SECOND, WindowEdge.START)
+    later = work(look(seen, row("Charging"), windows=(window,), changed_at=NOON))
+    assert (later.since, later.edge) == (NOON - SECOND, WindowEdge.START)
+    over = look(seen, row()).entry
+    assert over is not None
+    assert (over.pending_since, over.pending_edge) == (None, None)
+
+
 def test_an_unknown_word_is_published_as_unknown_and_named() -> None:
     found = look(AVAILABLE, row("Levitating"))
     assert found.unmapped == "Levitating"

@@ -7,7 +7,18 @@ import pytest
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, evse_key
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
-from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record
+from oicp_adapter.sync.model import (
+    Action,
+    Entry,
+    Intent,
+    Policy,
+    Position,
+    Presence,
+    Record,
+    WindowEdge,
+    Work,
+    WorkReason,
+)
 from oicp_adapter.sync.pacing import LONGEST_QUARANTINE
 from oicp_adapter.sync.settle import EVERYTHING, Exchange, Settled, abandon, late_until, settle
 
@@ -45,10 +56,16 @@ def after(
     *entries: Entry,
     action: Action = Action.UPDATE,
     position: Position = Position(),  # noqa: B008 - frozen
-    next_look: Mapping[CanonicalEvseId, datetime | None] | None = None,
+    work: Mapping[CanonicalEvseId, Work] | None = None,
 ) -> Settled:
-    exchange = Exchange(request(action, *entries), verdict, NOON, POLICY, 0.5, next_look or {})
+    exchange = Exchange(request(action, *entries), verdict, NOON, POLICY, 0.5, work or {})
     return settle(exchange, {entry.canonical: entry for entry in entries}, position)
+
+
+def sent_for(entry: Entry, **facts: object) -> Mapping[CanonicalEvseId, Work]:
+    record = Record(entry.canonical, entry.evse_id, OicpStatus.OCCUPIED)
+    work = Work(record, Action.UPDATE, WorkReason.CHANGED, NOON, urgent=False, entry=entry)
+    return {entry.canonical: replace(work, **facts)}  # type: ignore[arg-type]  # a test's shorthand
 
 
 def batch(size: int, **changes: object) -> list[Entry]:
@@ -88,8 +105,18 @@ def test_what_is_acknowledged_while_a_lost_full_load_may_still_land_owes_another
 
 
 def test_the_next_look_is_at_the_boundary_that_the_plan_knew() -> None:
-    key = evse_key(evse(1))
-    assert one(after(DONE, present(1), next_look={key: NOON + SECOND})).due_at == NOON + SECOND
+    assert one(after(DONE, present(1), work=sent_for(present(1), valid_until=NOON + SECOND))).due_at == NOON + SECOND
+
+
+@pytest.mark.parametrize("verdict", [SILENCE, REFUSED, FULL, EXPIRED])
+def test_since_when_and_by_which_boundary_the_hub_differs_outlives_a_failure(verdict: Verdict) -> None:
+    work = sent_for(present(1), since=NOON - HOUR, edge=WindowEdge.START)
+    failed = one(after(verdict, present(1), work=work))
+    assert (failed.pending_since, failed.pending_edge) == (NOON - HOUR, WindowEdge.START)
+    again = one(after(verdict, failed, work=sent_for(failed, since=NOON, edge=WindowEdge.END)))
+    assert (again.pending_since, again.pending_edge) == (NOON - HOUR, WindowEdge.START)
+    done = one(after(DONE, failed, work=work))
+    assert (done.pending_since, done.pending_edge) == (None, None)
 
 
 def test_an_acknowledged_delete_leaves_a_tombstone() -> None:

@@ -115,6 +115,7 @@ def _make_ledger() -> None:
         sa.Column("doubted_at", UtcTimestamp()),
         sa.Column("debt_at", UtcTimestamp()),
         sa.Column("pending_since", UtcTimestamp()),
+        sa.Column("pending_edge", sa.Text()),
         sa.Column("withdrawn_at", UtcTimestamp()),
         sa.Column("held_since", UtcTimestamp()),
         sa.Column("approved_at", UtcTimestamp()),
