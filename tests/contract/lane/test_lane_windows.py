@@ -119,3 +119,18 @@ def test_hundred_windows_that_end_in_one_second_travel_together(bench):
     bench.clock.advance_to(end)
     lane.quiet()
     assert [len(sent.statuses) for sent in lane.wire.since(before)] == [100]
+
+
+def test_the_lag_of_a_boundary_is_measured_through_an_outage_of_the_hub(bench, lane, start):
+    bench.window("DE*ABC*E1", "Maintenance", start)
+    lane.wire.will("http_status", count=None)
+    bench.write("DE*ABC*E2", "Faulted")
+    bench.clock.advance_to(start - SECOND)
+    lane.quiet()
+    lane.pass_time(minutes=5, step=7)
+    assert lane.metric("window_lag_seconds_count", edge="start") == 0
+    lane.wire.faults.clear()
+    lane.pass_time(minutes=5, step=7)
+    assert lane.at_hub()["DEABCE1"] == "OutOfService"
+    assert lane.metric("window_lag_seconds_count", edge="start") == 1
+    assert 250 < lane.metric("window_lag_seconds_sum", edge="start") < 600
