@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from oicp_adapter.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from oicp_adapter.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,16 @@ class Invocation:
     config: Path | None = None
     debug: bool = False
 
-    def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
+    def settings(self, overrides: Mapping[str, object] | None = None) -> "Settings":
         """
         Read the settings; *overrides* are the command's own options by dotted key.
 
         Raises:
             ConfigurationError: Anything in them is wrong.
         """
+        # Their model takes a while to import; `run` lets its signal handlers stand before.
+        from oicp_adapter.settings import load_settings  # noqa: PLC0415
+
         return load_settings(self.config, overrides, os.environ)
 
 

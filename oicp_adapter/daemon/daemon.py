@@ -23,7 +23,7 @@ from oicp_adapter.daemon.monitoring import monitoring_app
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.serving import BackgroundServer
 
-STOP_MARGIN: Final = 5.0
+STOP_MARGIN: Final = 3.0
 """Seconds beyond the request's time-out within which a stopped daemon ends."""
 
 STALL: Final = timedelta(seconds=60)

@@ -150,7 +150,8 @@ class LaneThread:
             self._show_certificate()
             self._worker.retry_now()
         elif self._certificate.last_error is not None and self._certificate.last_error is not before:
-            self._log.error("certificate.not_replaced", error=str(self._certificate.last_error))
+            # The cause is the reason, so that another cause is told although the first one was told just now.
+            self._log.error("certificate.not_replaced", reason=str(self._certificate.last_error))
 
     def _show_certificate(self) -> None:
         not_after = self._certificate.facts.not_after.timestamp()

@@ -21,8 +21,11 @@ from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus, lane_b
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejection
 
-PAUSE: Final = 5.0
+PAUSE: Final = 2.0
 """Seconds between two counts of what is open."""
+
+STOP_WITHIN: Final = 1.0
+"""Seconds that a count under way is waited for at the end; it only reads."""
 
 SHARE: Final = 200
 """The fleet is counted again after so many times the seconds that it took."""
@@ -58,7 +61,7 @@ class Survey:
         """End after the count under way."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(PAUSE)
+            self._thread.join(STOP_WITHIN)
 
     def _run(self) -> None:
         census_at = time.monotonic()

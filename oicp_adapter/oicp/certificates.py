@@ -12,9 +12,9 @@ import re
 import ssl
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -146,10 +146,19 @@ class ClientIdentity:
     """
 
     def __init__(
-        self, *, certificate: Path, private_key: Path, password: bytes | None = None, ca_file: Path | None = None
+        self,
+        *,
+        certificate: Path,
+        private_key: Path,
+        password: bytes | None = None,
+        ca_file: Path | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """
         Load the pair.
+
+        Args:
+            clock: The time, aware, by which a new pair is judged.
 
         Raises:
             CertificateError: It does not load; see `load_client_context`.
@@ -159,7 +168,9 @@ class ClientIdentity:
         self._password = password
         self._ca_file = ca_file
         self._lock = threading.Lock()
+        self._clock = clock
         self._stamps = self._stamp()
+        self._valid_from: datetime | None = None
         self._loaded = self._load(generation=1)
         self.last_error: CertificateError | None = None
 
@@ -182,20 +193,24 @@ class ClientIdentity:
         """
         Take up a new pair when the files have changed; otherwise cost a few stat calls.
 
-        A pair that does not load (replaced in two steps, half-written) leaves the old one in use, sets `last_error` and
-        is tried again when a file changes again. Safe to call from several threads.
+        A pair that does not load (replaced in two steps, half-written) or does not hold now leaves the old one in use,
+        sets `last_error` and is tried again when a file changes again, or when it begins to hold. Safe to call from
+        several threads.
 
         Returns:
             Whether another pair, or another trusted CA, is in use now.
         """
         with self._lock:
             stamps = self._stamp()
-            if stamps == self._stamps:
+            begins = self._valid_from is not None and self._valid_from <= self._clock()
+            if stamps == self._stamps and not begins:
                 return False
             # The stamps are those from before the load: a file that changes meanwhile is seen the next time.
-            self._stamps = stamps
+            self._stamps, self._valid_from = stamps, None
             try:
                 loaded = self._load(generation=self._loaded.generation + 1)
+                if loaded.facts.fingerprint != self._loaded.facts.fingerprint:
+                    self._require_valid(loaded.facts)
             except CertificateError as exc:
                 self.last_error = exc
                 return False
@@ -217,6 +232,20 @@ class ClientIdentity:
             ca_file=self._ca_file,
         )
         return _Loaded(context, facts, digest.digest(), generation)
+
+    def _require_valid(self, facts: CertificateFacts) -> None:
+        now = self._clock()
+        if now > facts.not_after:
+            raise CertificateError(
+                f"{self._certificate} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC, the old one stays in use",
+                cure="put a certificate there that holds",
+            )
+        if now < facts.not_before:
+            self._valid_from = facts.not_before
+            raise CertificateError(
+                f"{self._certificate} holds only from {facts.not_before:%Y-%m-%d %H:%M} UTC, the old one stays in use",
+                cure="wait, or put a certificate there that holds now",
+            )
 
     def _stamp(self) -> tuple[tuple[int, ...] | None, ...]:
         return tuple(_stamp(path) for path in self._paths())

@@ -119,7 +119,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
         "presence": literal(Presence.PRESENT.value),
         "failures": literal(0),
         "flipped": false(),
-        "refused_singly": literal(0),
+        "failed_singly": literal(0),
         "attempt": literal(intent.attempt),
         "due_at": Earlier(full_load.c.valid_until, reassert),
     }

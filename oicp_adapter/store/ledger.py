@@ -50,8 +50,9 @@ _UPSERT_POSTGRESQL: Final = _UPSERT.format(values=f"SELECT * FROM unnest({_ARRAY
 """One statement with an array a column, whatever the number of rows."""
 
 _REGISTER: Final = (
-    "INSERT INTO oicp_ledger (lane, canonical, evse_id, pending_since, due_at, presence, failures, flipped,"
-    f" refused_singly, attempt) {{values}}, '{Presence.UNKNOWN}', 0, false, 0, 0{{end}} ON CONFLICT DO NOTHING"
+    "INSERT INTO oicp_ledger (lane, canonical, evse_id, pending_since, due_at, presence, flipped, failures,"
+    f" failed_singly, attempt) {{values}}, '{Presence.UNKNOWN}', false, 0, 0, 0{{end}}"
+    " ON CONFLICT DO NOTHING"
 )
 _REGISTER_SQLITE: Final = _REGISTER.format(values="VALUES (?, ?, ?, ?, ?", end=")")
 _REGISTER_POSTGRESQL: Final = _REGISTER.format(

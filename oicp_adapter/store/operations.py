@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -67,7 +68,7 @@ def quarantined(store: Store, lane: str) -> Sequence[Entry]:
 
 def release_quarantine(store: Store, lane: str, evse_ids: Collection[str] | None = None) -> Sequence[EvseId]:
     """
-    Let quarantined records be tried now, still apart from the healthy ones, their backoff as after the first failure.
+    Let quarantined records be tried now, still apart from the healthy ones, their backoff as if it was the first time.
 
     Args:
         evse_ids: Which, in any spelling; None: all of the lane.
@@ -80,7 +81,9 @@ def release_quarantine(store: Store, lane: str, evse_ids: Collection[str] | None
     """
     with _locked(store, lane) as (connection, _, now):
         entries = _read(connection, lane, evse_ids, _QUARANTINED)
-        write_entries(connection, lane, [replace(e, failures=1, retry_at=None, due_at=now) for e in entries])
+        fresh: dict[str, Any] = {"failures": 1, "failed_singly": 0, "first_failed_at": now, "flipped": False}
+        released = [replace(entry, **fresh, retry_at=None, due_at=now) for entry in entries]
+        write_entries(connection, lane, released)
     return [entry.evse_id for entry in entries]
 
 

@@ -112,7 +112,7 @@ class LedgerRow(StoreTable, table=True):
     refused_status: str | None = Field(sa_type=Text)
     batch_cap: int | None = Field(sa_type=Integer)
     flipped: bool = Field(sa_type=Boolean, nullable=False)
-    refused_singly: int = _number()
+    failed_singly: int = _number()
     attempt: int = Field(sa_type=BigInteger, nullable=False)
     due_at: datetime | None = _instant()
 

@@ -133,6 +133,8 @@ def assess(seen: Observation, at: Circumstances) -> Assessment:
     unmapped = winner.status if resolution.unmapped else None
     before = seen.entry or Entry(seen.canonical, winner.evse_id)
     entry = _in_service(before)
+    if entry.flipped and entry.refused_status not in {None, resolution.oicp}:
+        entry = replace(entry, flipped=False)  # another value: first as it is believed to be
     record = Record(seen.canonical, winner.evse_id, resolution.oicp)
     reason = _why_assert(entry, record, at)
     if reason is None:
@@ -225,10 +227,19 @@ def _assertion(entry: Entry) -> Action:
 
 
 def _waits(entry: Entry, status: OicpStatus, now: datetime) -> bool:
-    """Tell whether its own backoff still runs; another value than the refused one ends it."""
+    """
+    Tell whether its own backoff still runs.
+
+    Another value than the refused one ends it. Where the hub fell silent instead, each attempt costs the whole lane a
+    time-out, so only a less usable value does.
+    """
     if entry.retry_at is None or entry.retry_at <= now:
         return False
-    return entry.refused_status is None or entry.refused_status is status
+    if entry.refused_status is None:
+        return True
+    if entry.doubted_at is not None:
+        return USABILITY[status] >= USABILITY[entry.refused_status]
+    return entry.refused_status is status
 
 
 def _since(seen: Observation, entry: Entry, reason: WorkReason, now: datetime) -> datetime:

@@ -118,14 +118,14 @@ class Entry:
         approved_at: When a person approved its withdrawal.
         approved_by: Who did.
         failures: Failed attempts in a row.
-        first_failed_at: When the first of them failed.
+        first_failed_at: When the first of them failed; its own backoff is as long as it has been failing since.
         retry_at: Not pushed again before this instant; None: no such wait.
         refusal: Why the last attempt failed, a value of `Reason`; None: it did not.
         refusal_detail: The hub's own words, cut.
-        refused_status: The value that was refused, so that another value is tried at once.
+        refused_status: The value that failed last, so that another one can be tried before the backoff ends.
         batch_cap: Largest request it may travel in while a bad record is looked for; None: no limit.
         flipped: The next attempt goes against the belief about its existence, since a refusal cast doubt on it.
-        refused_singly: Times it was refused while it was alone in its request, since it was last acknowledged.
+        failed_singly: Times it failed while it was alone in its request, since it was last acknowledged.
         attempt: The last attempt it was part of, 0: none.
         due_at: Next instant at which it must be looked at; None: only when something changes.
     """
@@ -152,7 +152,7 @@ class Entry:
     refused_status: OicpStatus | None = None
     batch_cap: int | None = None
     flipped: bool = False
-    refused_singly: int = 0
+    failed_singly: int = 0
     attempt: int = 0
     due_at: datetime | None = None
 

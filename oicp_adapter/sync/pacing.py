@@ -53,14 +53,14 @@ def backoff(failures: int, draw: float, *, longest: timedelta = LONGEST_BACKOFF)
     return ceiling * draw
 
 
-def quarantine(failures: int, draw: float) -> timedelta:
+def quarantine(failing_for: timedelta, draw: float) -> timedelta:
     """
-    Return how long a bad record waits after its nth failure: from one minute doubling to one hour, up to 10 % more.
+    Return how long a record waits that was called bad: as long as it has been failing, one minute to one hour.
 
-    The jitter keeps records that went bad together from coming back together.
+    So the time from the first failure to the next attempt doubles each time, and flapping does not make it grow. Up to
+    10 % are added: records that went bad together should not come back together.
     """
-    ceiling: timedelta = min(FIRST_QUARANTINE * (1 << min(max(failures - 1, 0), _MOST_DOUBLINGS)), LONGEST_QUARANTINE)
-    return ceiling * (1 + draw / 10)
+    return min(max(failing_for, FIRST_QUARANTINE), LONGEST_QUARANTINE) * (1 + draw / 10)
 
 
 def ready_at(position: Position, now: datetime, limit: int) -> datetime:

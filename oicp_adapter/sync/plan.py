@@ -67,8 +67,7 @@ def _cap(item: Work, limit: int) -> int:
 
 
 def _suspects_order(item: Work, *, held: bool, limit: int) -> tuple[bool, int, int, bool, datetime]:
-    one_belief_left = held and item.entry.refused_singly % 2 == 1
-    return not one_belief_left, item.entry.attempt, -_cap(item, limit), *_order(item)
+    return not (held and item.entry.flipped), item.entry.attempt, -_cap(item, limit), *_order(item)
 
 
 def _order(item: Work) -> tuple[bool, datetime]:

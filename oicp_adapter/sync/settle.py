@@ -7,8 +7,8 @@ Everything that turns a verdict into ledger rows and a lane's position lives in 
 2. An unknown outcome leaves doubt now and a debt for later: the lost request may land after its own correction.
 3. A refusal that names nobody halves the request. A record alone in its request is refused twice, once for each belief
    about its existence, before it is called bad, and only if the hub took something else since it first failed: without
-   that proof the lane is held instead. The belief itself changes by an acknowledgement alone, or by the same proof
-   when a delete is refused.
+   that proof the lane is held instead. The belief itself changes by an acknowledgement alone, or when a delete is
+   taken as done.
 4. The hub's or the account's fault is the lane's to wait out, never a record's.
 """
 
@@ -24,6 +24,9 @@ from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backof
 
 PATIENCE_WITH_SILENCE: Final = 3
 """Unknown outcomes in a row after which a record is suspected rather than the hub, and its request halved."""
+
+SINGLE_SILENCES: Final = 2
+"""So many while it was alone in its request before the record is called bad: a hub may fall silent by chance."""
 
 EVERYTHING: Final = 8
 """Refusals in a row, none performed in between, after which the request is not to blame but something common."""
@@ -111,8 +114,8 @@ def abandon(
     The caller has waited out `intent.silent_until`. A full load's rows are the store's to put in doubt.
     """
     doubted = [
-        _abandoned(_doubted(entry, intent, now, policy), len(intent.records), position, now)
-        for _, entry in _rows(intent, entries)
+        _abandoned(_doubted(entry, intent, now, policy), record, len(intent.records), position, now)
+        for record, entry in _rows(intent, entries)
     ]
     position = replace(_with_full_load_doubt(position, intent, now, policy), silent_until=None)
     if intent.action is Action.FULL_LOAD:
@@ -173,17 +176,16 @@ def _doubted(entry: Entry, intent: Intent, now: datetime, policy: Policy) -> Ent
     )
 
 
-def _abandoned(entry: Entry, size: int, position: Position, now: datetime) -> Entry:
+def _abandoned(entry: Entry, record: Record, size: int, position: Position, now: datetime) -> Entry:
     """Count a death as a failure: a record that kills the process must leave healthy company, and then wait alone."""
     failures, first_failed_at = entry.failures + 1, entry.first_failed_at or now
-    entry = replace(entry, failures=failures, first_failed_at=first_failed_at)
+    entry = replace(entry, failures=failures, first_failed_at=first_failed_at, refused_status=record.status)
     if failures < PATIENCE_WITH_SILENCE:
         return entry
     entry = replace(entry, batch_cap=max(1, size // 2))
     if size > 1 or not _hub_takes_others(entry, position):
         return entry
-    retry_at = now + quarantine(failures, 0.0)
-    return replace(entry, retry_at=retry_at, refused_status=None, due_at=retry_at)
+    return _called_bad(entry, now, 0.0)
 
 
 def _untouched(entry: Entry, exchange: Exchange) -> Entry:
@@ -239,11 +241,13 @@ def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
     saved: list[Entry] = []
     for record, entry in rows:
         failed = _failed(_doubted(_pending(entry, exchange), intent, now, policy), record, exchange)
+        if len(rows) == 1:
+            failed = replace(failed, failed_singly=entry.failed_singly + 1)
         if failed.failures >= PATIENCE_WITH_SILENCE:
             if len(rows) > 1:
                 failed = replace(failed, batch_cap=len(rows) // 2)
-            elif _hub_takes_others(failed, position):
-                failed = _called_bad(failed, exchange, released_by_change=False)
+            elif failed.failed_singly >= SINGLE_SILENCES and _hub_takes_others(failed, position):
+                failed = _called_bad(failed, now, exchange.draw)
         saved.append(failed)
     to_blame = bool(saved) and all(_hub_takes_others(entry, position) for entry in saved)
     failures = position.failures + (0 if to_blame else 1)
@@ -287,12 +291,19 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
 
 
 def _nothing_to_delete(entry: Entry, exchange: Exchange, position: Position) -> bool:
-    """Tell whether a refused delete has reached its aim: the hub says so, or refuses it alone while it takes others."""
+    """
+    Tell whether a refused delete has reached its aim: the hub says so, or nobody knows that the EVSE was there.
+
+    What is believed to be at the hub is insisted on for a day: a driver may stand before it.
+    """
     if exchange.intent.action is not Action.DELETE:
         return False
     if exchange.verdict.existence is ExistenceHint.MISSING or entry.withdrawn_at is not None:
         return True
-    return entry.refused_singly > 0 and _hub_takes_others(entry, position)
+    if entry.failed_singly == 0 or not _hub_takes_others(entry, position):
+        return False
+    insisted = entry.first_failed_at is not None and exchange.now - entry.first_failed_at >= INSIST_FOR
+    return insisted or entry.presence is not Presence.PRESENT
 
 
 def _taken_as_gone(entry: Entry, exchange: Exchange) -> Entry:
@@ -322,20 +333,19 @@ def _refused_batch(
 
 
 def _refused_single(entry: Entry, exchange: Exchange, position: Position) -> tuple[Sequence[Entry], Position]:
-    """Try the other belief, then call the record bad; while it is bad each retry takes the other belief again."""
+    """Try the other belief, then call the record bad; a later attempt begins with what is believed again."""
     about_existence = exchange.intent.action is not Action.DELETE and not exchange.verdict.bad_records
     tried = replace(
         entry,
         batch_cap=1,
-        refused_singly=entry.refused_singly + 1,
-        flipped=entry.flipped is not about_existence,
+        failed_singly=entry.failed_singly + 1,
+        flipped=about_existence and not entry.flipped,
     )
-    if entry.refused_singly == 0 and not exchange.verdict.bad_records:
+    first_of_all = entry.failed_singly == 0 and not exchange.verdict.bad_records
+    if tried.flipped or first_of_all:
         return [tried], position
     if _hub_takes_others(entry, position):
-        return [_called_bad(tried, exchange, released_by_change=True)], position
-    if about_existence and tried.refused_singly % 2:
-        return [tried], position
+        return [_called_bad(tried, exchange.now, exchange.draw)], position
     pause = min(entry.failures * PAUSE, LONGEST_BACKOFF)
     return [replace(tried, due_at=exchange.now + pause)], position
 
@@ -359,11 +369,10 @@ def _failed(entry: Entry, record: Record, exchange: Exchange) -> Entry:
     )
 
 
-def _called_bad(entry: Entry, exchange: Exchange, *, released_by_change: bool) -> Entry:
-    """Give a record its own backoff; one that makes the hub fall silent is not released by a change of its value."""
-    retry_at = exchange.now + quarantine(entry.failures, exchange.draw)
-    status = entry.refused_status if released_by_change else None
-    return replace(entry, batch_cap=1, retry_at=retry_at, refused_status=status, due_at=retry_at)
+def _called_bad(entry: Entry, now: datetime, draw: float) -> Entry:
+    """Give a record its own backoff, after which it is tried as it is believed to be."""
+    retry_at = now + quarantine(now - (entry.first_failed_at or now), draw)
+    return replace(entry, batch_cap=1, flipped=False, retry_at=retry_at, due_at=retry_at)
 
 
 def _bad(entries: Sequence[Entry]) -> int:

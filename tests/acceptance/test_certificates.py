@@ -57,7 +57,7 @@ def test_a_pair_replaced_in_two_steps_is_taken_up_with_the_second_and_no_push_fa
     before = expiry(daemon)
     fresh.private_key.replace(current.private_key)
     eventually(lambda: daemon.log("certificate.not_replaced"))
-    assert "does not belong to certificate" in daemon.log("certificate.not_replaced")[0]["error"]
+    assert "does not belong to certificate" in daemon.log("certificate.not_replaced")[0]["reason"]
     site.write("DE*ABC*E1", "Faulted")
     site.arrives("DE*ABC*E1", "OutOfService")
     assert expiry(daemon) == before

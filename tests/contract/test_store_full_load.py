@@ -89,7 +89,7 @@ def test_an_acknowledged_full_load_settles_what_it_carried_and_nothing_else(lane
                     refused_status=OicpStatus.RESERVED,
                     batch_cap=1,
                     flipped=True,
-                    refused_singly=2,
+                    failed_singly=2,
                     held_since=now,
                 ),
                 present("DE*ABC*E2", now, debt_at=now + timedelta(seconds=60)),

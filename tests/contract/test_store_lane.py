@@ -47,7 +47,7 @@ ENTRIES = st.builds(
     refused_status=st.none() | st.sampled_from(OicpStatus),
     batch_cap=st.none() | st.integers(1, 1000),
     flipped=st.booleans(),
-    refused_singly=st.integers(0, 9),
+    failed_singly=st.integers(0, 9),
     attempt=st.integers(0, 2**40),
     due_at=INSTANTS,
 )

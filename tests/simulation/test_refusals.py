@@ -11,6 +11,7 @@ from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.model import Action, Policy, Presence
 
+SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 STRICTEST = HubOptions(refuse_unknown_deletes=True)
@@ -113,16 +114,38 @@ def test_a_refused_delete_of_the_unknown_is_done_after_one_round_trip_when_the_h
     assert lane.entry(evse(1)).presence is Presence.ABSENT
 
 
-def test_a_bare_refusal_of_a_delete_is_done_only_when_the_hub_takes_something_else() -> None:
+def test_a_bare_refusal_of_a_delete_of_what_was_there_is_seen_and_insisted_on_for_a_day() -> None:
     lane = in_sync(3, refuse_unknown_deletes=True)
     lane.hub.forget(OPERATOR, evse(1), lane.now)
     lane.remove(evse(1))
     lane.run(2 * MINUTE)
-    assert lane.entry(evse(1)).withdrawn_at is None
+    assert lane.bad() == set(), "nothing shows yet that the hub takes anything"
     lane.write(evse(2), "Charging")
-    lane.run(2 * MINUTE, until=lane.clean)
+    lane.run(2 * MINUTE)
+    assert lane.bad() == {"DEABCE1"}
+    lane.run(23 * HOUR)
+    assert lane.entry(evse(1)).withdrawn_at is None
+    lane.run(3 * HOUR)
     assert lane.entry(evse(1)).withdrawn_at is not None
-    assert lane.quarantined == 0
+    assert lane.bad() == set()
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status_code", "code": "022"}, {"kind": "http_status"}, {"kind": "answer_lost"}]
+)
+def test_a_flaky_hub_keeps_no_healthy_record_back_for_more_than_two_minutes(fault: dict[str, str], seed: int) -> None:
+    lane = in_sync(20)
+    lane.inject(**fault, probability=0.3, seed=seed)
+    for number in range(300):
+        lane.write(evse(number * 7 % 20), ("Charging", "Available", "Reserved")[number % 3])
+        lane.run(0.1 * SECOND)
+    lane.faults.clear()
+    lane.run(2 * MINUTE, until=lambda: lane.converged)
+    assert lane.converged
+    change_all(lane, 20, "Faulted")
+    lane.run(SECOND, until=lambda: lane.converged)
+    assert lane.converged
 
 
 def test_a_named_record_delays_the_others_by_one_attempt() -> None:

@@ -1,8 +1,10 @@
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.development_pki import KeyPair
 
 
@@ -124,3 +126,27 @@ def test_an_encrypted_key_is_used_with_its_password(
     identity = identity_of(pair, password=b"correct horse")
     assert push(connect(start_hub(), identity=identity)).http_status == 200
     assert "horse" not in repr(identity)
+
+
+@pytest.mark.parametrize(("begins", "ends", "why"), [(-48, -24, "expired on"), (24, 48, "holds only from")])
+def test_a_pair_that_does_not_hold_now_leaves_the_old_one_in_use(
+    client_authority, pairs, tmp_path, *, begins, ends, why
+):
+    _, new, used = pairs
+    now = datetime.now(UTC)
+    clock = [now]
+    identity = ClientIdentity(certificate=used.certificate, private_key=used.private_key, clock=lambda: clock[0])
+    span = {"not_before": now + timedelta(hours=begins), "not_after": now + timedelta(hours=ends)}
+    other = client_authority.issue_client("other", **span).write(KeyPair(tmp_path / "o.pem", tmp_path / "o.key"))
+    replace(other.private_key, used.private_key)
+    replace(other.certificate, used.certificate)
+    assert not identity.refresh()
+    assert why in str(identity.last_error)
+    assert identity.facts.common_name == "old"
+    clock[0] = now + timedelta(hours=25)
+    assert identity.refresh() is (begins > 0), "what was too early is taken up when its time has come"
+    clock[0] = now
+    replace(new.private_key, used.private_key)
+    replace(new.certificate, used.certificate)
+    assert identity.refresh()
+    assert (identity.facts.common_name, identity.last_error) == ("new", None)

@@ -279,3 +279,19 @@ def test_looking_twice_changes_nothing_more() -> None:
         again = look(once.entry, row("Charging"))
         assert again.entry == once.entry
         assert again.work == once.work
+
+
+def test_a_backoff_after_silence_is_ended_by_a_less_usable_value_alone() -> None:
+    silent = replace(AVAILABLE, failures=4, doubted_at=NOON, retry_at=NOON + HOUR, refused_status=OicpStatus.OCCUPIED)
+    assert look(silent, row("Available")).work is None
+    assert look(silent, row("Charging")).work is None
+    assert work(look(silent, row("Faulted"))).record.status is OicpStatus.OUT_OF_SERVICE
+    refused = replace(silent, doubted_at=None)
+    assert work(look(refused, row("Faulted"))).record.status is OicpStatus.OUT_OF_SERVICE
+    assert look(refused, row("Charging")).work is None
+
+
+def test_another_value_is_first_tried_as_the_evse_is_believed_to_be() -> None:
+    tried = replace(AVAILABLE, failures=1, flipped=True, refused_status=OicpStatus.OCCUPIED)
+    assert work(look(tried, row("Charging"))).action is Action.INSERT
+    assert work(look(tried, row("Faulted"))).action is Action.UPDATE

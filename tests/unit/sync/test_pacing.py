@@ -92,13 +92,17 @@ def test_a_backoff_doubles_until_its_cap() -> None:
     assert ceilings == [min(FIRST_BACKOFF * 2**power, LONGEST_BACKOFF) for power in range(8)]
 
 
-@given(st.integers(0, 10_000), draws)
-def test_a_quarantine_lasts_from_one_minute_to_an_hour_and_a_tenth(failures: int, draw: float) -> None:
-    assert MINUTE <= quarantine(failures, draw) <= timedelta(minutes=66)
+@given(st.timedeltas(timedelta(), timedelta(days=900)), draws)
+def test_a_quarantine_lasts_from_one_minute_to_an_hour_and_a_tenth(failing_for: timedelta, draw: float) -> None:
+    assert MINUTE <= quarantine(failing_for, draw) <= timedelta(minutes=66)
 
 
 def test_a_quarantine_doubles() -> None:
-    assert [quarantine(failures, 0) / MINUTE for failures in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    failing_for, waits = timedelta(), []
+    for _ in range(8):
+        waits.append(quarantine(failing_for, 0))
+        failing_for += waits[-1]
+    assert [wait / MINUTE for wait in waits] == [1, 1, 2, 4, 8, 16, 32, 60]
 
 
 def test_a_lane_is_ready_when_its_last_wait_is_over() -> None:

@@ -23,10 +23,10 @@ def item(
     failures: int = 0,
     cap: int | None = None,
     attempt: int = 0,
-    singly: int = 0,
+    flipped: bool = False,
 ) -> Work:
     evse_id = EvseId(f"DE*ABC*E{number}")
-    entry = Entry(evse_key(evse_id), evse_id, failures=failures, batch_cap=cap, attempt=attempt, refused_singly=singly)
+    entry = Entry(evse_key(evse_id), evse_id, failures=failures, batch_cap=cap, attempt=attempt, flipped=flipped)
     record = Record(entry.canonical, evse_id, OicpStatus.OCCUPIED)
     return Work(record, action, WorkReason.CHANGED, since, urgent, entry)
 
@@ -51,7 +51,7 @@ works = st.lists(
         failures=st.integers(0, 3),
         cap=st.none() | st.integers(1, 8),
         attempt=st.integers(0, 5),
-        singly=st.integers(0, 3),
+        flipped=st.booleans(),
     ),
     max_size=30,
     unique_by=lambda one: one.record.canonical,
@@ -96,7 +96,7 @@ def test_while_everything_is_refused_one_healthy_record_goes_alone_and_first() -
 
 
 def test_while_everything_is_refused_a_record_is_tried_under_both_beliefs_in_a_row() -> None:
-    work = [item(1, failures=1, attempt=2, singly=2), item(2, failures=1, attempt=8, singly=1)]
+    work = [item(1, failures=1, attempt=2), item(2, failures=1, attempt=8, flipped=True)]
     assert numbers(chosen(work, HELD)) == [2]
     assert numbers(chosen(work)) == [1, 2]
 

@@ -171,11 +171,13 @@ def test_a_batch_is_halved_only_after_repeated_silence() -> None:
 
 
 def test_a_single_record_is_blamed_for_silence_only_with_proof_that_the_hub_takes_others() -> None:
-    suspect = present(1, failures=2, first_failed_at=NOON - HOUR)
-    assert after(SILENCE, suspect).quarantined == 0
-    settled = after(SILENCE, suspect, position=PROVEN)
+    suspect = present(1, failures=9, first_failed_at=NOON - HOUR)
+    first = after(SILENCE, suspect, position=PROVEN)
+    assert (first.quarantined, one(first).retry_at) == (0, None)
+    assert after(SILENCE, one(first)).quarantined == 0
+    settled = after(SILENCE, one(first), position=PROVEN)
     assert settled.quarantined == 1
-    assert one(settled).refused_status is None
+    assert one(settled).refused_status is OicpStatus.OCCUPIED
     assert settled.position.failures == 0
 
 
@@ -299,13 +301,33 @@ def test_a_refused_delete_proves_nothing_about_the_hub() -> None:
 
 
 def test_a_bare_refusal_of_a_delete_is_believed_only_with_proof_and_asked_again() -> None:
-    suspect = present(1, refused_singly=1, failures=1, first_failed_at=NOON - HOUR)
+    suspect = present(1, presence=Presence.UNKNOWN, failed_singly=1, failures=1, first_failed_at=NOON - HOUR)
     assert one(after(REFUSED, suspect, action=Action.DELETE)).withdrawn_at is None
     gone = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
     assert gone.withdrawn_at == NOON
     assert gone.debt_at == NOON + LONGEST_QUARANTINE
     last = replace(gone, withdrawn_at=NOON - timedelta(hours=23, minutes=30), debt_at=None)
     assert one(after(REFUSED, last, action=Action.DELETE)).debt_at is None
+
+
+def test_a_delete_of_what_is_believed_to_be_there_is_insisted_on_for_a_day() -> None:
+    suspect = present(1, failed_singly=1, failures=2, first_failed_at=NOON - HOUR)
+    kept = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
+    assert (kept.withdrawn_at, kept.presence, kept.pending_since) == (None, Presence.PRESENT, NOON - SECOND)
+    assert kept.retry_at is not None
+    a_day_ago = replace(kept, first_failed_at=NOON - timedelta(hours=24))
+    assert one(after(REFUSED, a_day_ago, action=Action.DELETE, position=PROVEN)).withdrawn_at == NOON
+
+
+@pytest.mark.parametrize(("failing", "least"), [(2 * SECOND, 60 * SECOND), (0.5 * HOUR, 0.5 * HOUR), (9 * HOUR, HOUR)])
+def test_a_bad_record_waits_as_long_as_it_has_been_failing(failing: timedelta, least: timedelta) -> None:
+    entry = present(1, failures=9, failed_singly=3, flipped=True, first_failed_at=NOON - failing)
+    bad = one(after(REFUSED, entry, action=Action.INSERT, position=PROVEN))
+    assert bad.retry_at is not None
+    assert least <= bad.retry_at - NOON <= 1.1 * least
+    assert not bad.flipped, "the next attempt begins with what is believed"
+    again = one(after(REFUSED, bad, position=PROVEN))
+    assert (again.flipped, again.retry_at) == (True, None), "then the other belief, at once"
 
 
 # nobody will ever record it
@@ -332,7 +354,7 @@ def test_a_record_that_keeps_killing_the_process_is_halved_out_and_then_waits_al
     unproven = abandon(alone, {killer.canonical: killer}, Position(), now=NOON, policy=POLICY)
     assert one(unproven).retry_at is None
     proven = abandon(alone, {killer.canonical: killer}, PROVEN, now=NOON, policy=POLICY)
-    assert one(proven).retry_at == NOON + timedelta(minutes=4)
+    assert (one(proven).retry_at, one(proven).refused_status) == (NOON + HOUR, OicpStatus.OCCUPIED)
 
 
 def test_an_abandoned_full_load_puts_the_lane_in_doubt_and_counts_as_tried() -> None:

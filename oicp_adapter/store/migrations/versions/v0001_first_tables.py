@@ -128,7 +128,7 @@ def _make_ledger() -> None:
         sa.Column("refused_status", sa.Text()),
         sa.Column("batch_cap", sa.Integer()),
         sa.Column("flipped", sa.Boolean(), nullable=False),
-        sa.Column("refused_singly", sa.Integer(), nullable=False),
+        sa.Column("failed_singly", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.BigInteger(), nullable=False),
         sa.Column("due_at", UtcTimestamp()),
         sqlite_with_rowid=False,
