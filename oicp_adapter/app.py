@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
+from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.daemon.daemon import Daemon
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
@@ -17,12 +18,11 @@ from oicp_adapter.daemon.sole import SoleDaemon
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
-from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.logs import RepeatFilter
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime
 from oicp_adapter.settings import OperatorSettings, PushMode, Settings
-from oicp_adapter.store.configured import configured_store, lane_scopes
+from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneStore
@@ -41,17 +41,15 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
         CertificateError: A certificate or key does not load.
         LaneHeldElsewhereError: Another daemon uses the SQLite store.
     """
-    if not settings.operators:
-        raise ConfigurationError("no operator is configured", cure="add an [[operators]] entry for each hub account")
+    scopes = configured_lanes(settings)
     store = configured_store(settings)
     sole = SoleDaemon(Path(store.path)) if store.path is not None else None
-    metrics = Metrics([each.id for each in settings.operators])
-    scopes = lane_scopes(settings)
+    metrics = Metrics(list(scopes))
     working = settings.push.mode is not PushMode.OFF
     holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}"
     lanes = [
         _lane(settings, operator, scope, store=store, metrics=metrics, holder=holder, sole=sole is not None)
-        for operator, scope in zip(settings.operators, scopes, strict=True)
+        for operator, scope in zip(settings.operators, scopes.values(), strict=True)
         if working
     ]
 
@@ -62,7 +60,7 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
 
     return Daemon(
         lanes,
-        survey=Survey(store, {each.id: scope for each, scope in zip(settings.operators, scopes, strict=True)}, metrics),
+        survey=Survey(store, scopes, metrics),
         metrics=metrics,
         host=settings.monitoring.host,
         port=settings.monitoring.port,

@@ -1,7 +1,7 @@
 """
 Finds what stands in the way of a working daemon before it starts, each with its cause and cure.
 
-1. An error keeps `run` from starting; a warning may be meant.
+1. An error keeps `run` from starting; one of the handshake with the hub only from pushing. A warning may be meant.
 2. Nothing here calls the hub's API: Hubject forbids calls that only look whether it is there.
 """
 

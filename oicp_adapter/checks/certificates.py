@@ -73,9 +73,15 @@ def _validity(operator: OperatorSettings, facts: CertificateFacts, now: datetime
         return Finding(
             Level.WARNING,
             operator.id,
-            f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {left.days} days",
+            f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {_days(left)}",
             _RENEW,
         )
     return Finding(
-        Level.OK, operator.id, f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {left.days} days"
+        Level.OK, operator.id, f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {_days(left)}"
     )
+
+
+def _days(left: timedelta) -> str:
+    if not left.days:
+        return "less than a day"
+    return "1 day" if left.days == 1 else f"{left.days} days"

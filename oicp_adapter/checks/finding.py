@@ -8,7 +8,7 @@ from oicp_adapter.domain.errors import AdapterError, ConfigurationError, StoreEr
 
 
 class Level(StrEnum):
-    """How much a finding matters; the daemon does not start on an error."""
+    """How much a finding matters; an error keeps the daemon from starting or from pushing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -26,6 +26,7 @@ class Finding:
         cure: What to do about it; empty: nothing.
         exit_code: What `check` exits with on this error: 78 when something must be corrected here, 69 when a
             dependency is unavailable.
+        starts: The daemon starts in spite of this error, and tries by itself until it can push.
     """
 
     level: Level
@@ -33,6 +34,7 @@ class Finding:
     what: str
     cure: str = ""
     exit_code: int = ConfigurationError.exit_code
+    starts: bool = False
 
     @classmethod
     def from_error(cls, subject: str, error: AdapterError) -> Self:

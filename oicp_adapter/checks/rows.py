@@ -1,5 +1,5 @@
 """
-Counts the rows of `evse_status` that will not be pushed as an operator may expect, with examples.
+Counts the rows of the shared tables that will not be pushed as an operator may expect, with examples.
 
 1. One pass in key order, streamed: memory does not grow with the fleet.
 2. What may be pushed is decided by `sync.assess.judge_rows`, as the lanes do.
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Select, select
 
@@ -17,9 +17,11 @@ from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import EvseId, OperatorId, evse_key, operator_key
 from oicp_adapter.domain.statuses import is_removed, parse_status
+from oicp_adapter.domain.unserved import Unserved, unserved
 from oicp_adapter.settings import Settings
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import EvseKey
+from oicp_adapter.store.overview import windows_of_no_evse
 from oicp_adapter.store.schema import EvseStatus
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.model import Rejection, StatusRow
@@ -31,6 +33,11 @@ _EXAMPLES: Final = 3
 _SHOWN: Final = 60
 _KINDS: Final = 10
 """Operators or words named one by one; a table of garbage must not become pages of findings."""
+
+_MORE_OPERATORS: Final = Unserved("no account serves these operators, who are too many to name", unserved("").cure)
+_MORE_WORDS: Final = "(others)"
+
+K = TypeVar("K")
 
 _WORDS: Final[Mapping[Rejection, tuple[str, str]]] = {
     Rejection.MALFORMED_EVSE_ID: (
@@ -67,7 +74,7 @@ class _Tally:
     total: int = 0
     served: int = 0
     rejected: dict[Rejection, _Count] = field(default_factory=dict)
-    unserved: dict[str, _Count] = field(default_factory=dict)
+    unserved: dict[Unserved, _Count] = field(default_factory=dict)
     unmapped: dict[str, _Count] = field(default_factory=dict)
 
 
@@ -81,18 +88,16 @@ def row_findings(store: Store, settings: Settings) -> Iterator[Finding]:
     tally = count_rows(_read(store), [operator.operator_keys for operator in settings.operators])
     for reason, (what, cure) in _WORDS.items():
         if count := tally.rejected.get(reason):
-            yield Finding(Level.WARNING, SUBJECT, f"{count.rows} EVSEs {what}, as {count.shown()}", cure)
-    yield from _each(
-        tally.unserved,
-        "{rows} EVSEs of operator {key} are pushed by no lane, as {examples}",
-        "add it as [[operators]] or to the sub_operators of the account that pushes it",
-    )
+            yield Finding(Level.WARNING, SUBJECT, f"{_number(count.rows)} {what}, as {count.shown()}", cure)
+    for cure, counts in _by_cure(tally.unserved).items():
+        yield from _each(counts, "{number} {are} pushed by no lane since {key}, as {examples}", cure)
     yield from _each(
         tally.unmapped,
-        "the status word {key} of {rows} EVSEs is published as Unknown, as {examples}",
+        "the status word {key} of {number} is published as Unknown, as {examples}",
         "write a word of OCPP or OCPI",
     )
-    yield Finding(Level.OK, SUBJECT, f"{tally.served} of {tally.total} EVSEs are pushed")
+    yield from _lost_windows(store)
+    yield Finding(Level.OK, SUBJECT, f"{tally.served} of {_number(tally.total)} {_are(tally.total)} pushed")
 
 
 def count_rows(rows: Iterable[StatusRow], lanes: Sequence[frozenset[str]]) -> "_Tally":
@@ -105,34 +110,64 @@ def count_rows(rows: Iterable[StatusRow], lanes: Sequence[frozenset[str]]) -> "_
             key = operator_key(row.operator_id)
             lane = next((keys for keys in lanes if key in keys), None)
             if lane is None:
-                _count(tally.unserved, row.operator_id, row)
+                _count(tally.unserved, unserved(row.operator_id), _MORE_OPERATORS, row)
             else:
                 by_lane.setdefault(lane, []).append(row)
-            if parse_status(row.status) is None and not is_removed(row.status):
-                _count(tally.unmapped, row.status, row)
         for lane, together in by_lane.items():
             winner, rejected = judge_rows(together, lane)
-            tally.served += winner is not None
+            if winner is not None:
+                tally.served += 1
+                if parse_status(winner.status) is None:
+                    shown = foreign_text(winner.status, _SHOWN) or "(empty)"
+                    _count(tally.unmapped, shown, _MORE_WORDS, winner)
             for refused in rejected:
                 tally.rejected.setdefault(refused.reason, _Count()).add(refused.evse_id)
     return tally
 
 
-def _count(counts: dict[str, _Count], key: str, row: StatusRow) -> None:
-    shown = foreign_text(key, _SHOWN) or "(empty)"
-    if shown not in counts and len(counts) > 100 * _KINDS:
-        shown = "(others)"
-    counts.setdefault(shown, _Count()).add(row.evse_id)
+def _count(counts: dict[K, _Count], key: K, others: K, row: StatusRow) -> None:
+    if key not in counts and len(counts) > 100 * _KINDS:
+        key = others
+    counts.setdefault(key, _Count()).add(row.evse_id)
+
+
+def _by_cure(counts: Mapping[Unserved, _Count]) -> Mapping[str, Mapping[str, _Count]]:
+    found: dict[str, dict[str, _Count]] = {}
+    for said, count in counts.items():
+        found.setdefault(said.cure, {})[said.why] = count
+    return found
 
 
 def _each(counts: Mapping[str, _Count], what: str, cure: str) -> Iterator[Finding]:
     most = Counter({key: count.rows for key, count in counts.items()}).most_common()
-    for key, rows in most[:_KINDS]:
-        yield Finding(Level.WARNING, SUBJECT, what.format(rows=rows, key=key, examples=counts[key].shown()), cure)
+    named = [(key, rows, counts[key].shown()) for key, rows in most[:_KINDS]]
     if rest := most[_KINDS:]:
         rows = sum(rows for _, rows in rest)
-        text = what.format(rows=rows, key=f"(and {len(rest)} more)", examples=counts[rest[0][0]].shown())
+        named.append((f"{rest[0][0]} (and {len(rest) - 1} more like it)", rows, counts[rest[0][0]].shown()))
+    for key, rows, examples in named:
+        text = what.format(number=_number(rows), are=_are(rows), key=key, examples=examples)
         yield Finding(Level.WARNING, SUBJECT, text, cure)
+
+
+def _lost_windows(store: Store) -> Iterator[Finding]:
+    total, evse_ids = windows_of_no_evse(store, examples=_EXAMPLES)
+    if total:
+        shown = ", ".join(foreign_text(evse_id, _SHOWN) or "(empty)" for evse_id in evse_ids)
+        what = "1 window names" if total == 1 else f"{total} windows name"
+        yield Finding(
+            Level.WARNING,
+            SUBJECT,
+            f"{what} no EVSE of evse_status, as {shown}",
+            "correct evse_id, or end it: `oicp-adapter temporary list` has the numbers",
+        )
+
+
+def _number(rows: int) -> str:
+    return "1 EVSE" if rows == 1 else f"{rows} EVSEs"
+
+
+def _are(rows: int) -> str:
+    return "is" if rows == 1 else "are"
 
 
 def _read(store: Store) -> Iterator[StatusRow]:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from oicp_adapter.checks.finding import Finding, Level
@@ -12,24 +11,18 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import UPGRADE
+from oicp_adapter.store.health import has_wal_bug
 from oicp_adapter.store.migrate import check
 
 SUBJECT: Final = "store"
-
-# https://www.sqlite.org/wal.html#walresetbug: the first version without it, in each series that was mended.
-_MENDED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
-_FIRST_WITH_WAL: Final = (3, 7, 0)
 
 
 def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
     """Look at the store without changing it; a file that does not exist is not created."""
     try:
         with configured_store(settings) as store:
-            if (finding := _without_file(store)) is not None:
-                yield finding
-                return
             yield _schema(store, settings.store.url)
-            if store.dialect == "sqlite" and has_wal_reset_bug(sqlite3.sqlite_version_info):
+            if store.dialect == "sqlite" and has_wal_bug(sqlite3.sqlite_version_info):
                 yield Finding(
                     Level.WARNING,
                     SUBJECT,
@@ -40,19 +33,6 @@ def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
                 yield from row_findings(store, settings)
     except (StoreError, ConfigurationError) as exc:
         yield Finding.from_error(SUBJECT, exc)
-
-
-def has_wal_reset_bug(version: tuple[int, int, int]) -> bool:
-    """Tell whether a version of SQLite can lose pages when two connections write and checkpoint at once."""
-    mended_in_series = any(version[:2] == mended[:2] and version >= mended for mended in _MENDED)
-    return _FIRST_WITH_WAL <= version < _MENDED[0] and not mended_in_series
-
-
-def _without_file(store: Store) -> Finding | None:
-    if store.path is None or Path(store.path).is_file():
-        return None
-    what = f"the store's file {store.path} does not exist"
-    return Finding(Level.ERROR, SUBJECT, what, UPGRADE, StoreSchemaError.exit_code)
 
 
 def _schema(store: Store, url: str) -> Finding:

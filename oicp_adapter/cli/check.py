@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
@@ -12,6 +11,7 @@ from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json, print_table
 from oicp_adapter.settings import examine_settings
 
+_PRINTED: Final = ("level", "subject", "what", "cure")
 _STYLES: Final = {Level.ERROR: "red", Level.WARNING: "yellow", Level.OK: None}
 
 
@@ -24,13 +24,13 @@ def check(
     """Check settings, certificates and store; online also the TLS handshake with the hub, without an API call."""
     findings = list(_findings(context, online=not offline))
     if as_json:
-        print_json([{key: value for key, value in asdict(each).items() if key != "exit_code"} for each in findings])
+        print_json([{name: getattr(each, name) for name in _PRINTED} for each in findings])
     else:
         rows = [(each.level, each.subject, each.what, each.cure or None) for each in findings]
         print_table(("", "about", "found", "cure"), rows, styles=[_STYLES[each.level] for each in findings])
     code = exit_code(findings)
     if code:
-        note(f"{sum(each.level is Level.ERROR for each in findings)} errors: the daemon would not start")
+        note(consequence(findings))
     raise typer.Exit(code)
 
 
@@ -40,11 +40,31 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return 0 if not codes else max(codes)
 
 
+def consequence(findings: Sequence[Finding]) -> str:
+    """Say in one line what the errors keep the daemon from; there is at least one."""
+    errors = [each for each in findings if each.level is Level.ERROR]
+    starting = sum(not each.starts for each in errors)
+    pushing = len(errors) - starting
+    if not pushing:
+        return f"{_keep(starting)} the daemon from starting"
+    if not starting:
+        return f"{_keep(pushing)} the daemon from pushing; it would start, and try again by itself"
+    return f"{_keep(starting)} the daemon from starting, and {_keep(pushing)} it from pushing"
+
+
+def _keep(errors: int) -> str:
+    return "1 error keeps" if errors == 1 else f"{errors} errors keep"
+
+
 def _findings(context: typer.Context, *, online: bool) -> Iterator[Finding]:
     settings, problems = examine_settings(invocation(context).config, None, os.environ)
     for problem in problems:
         yield Finding.from_error("settings", problem)
     if settings is None:
         return
-    yield Finding(Level.OK, "settings", f"{len(settings.operators)} operators are configured")
+    yield Finding(Level.OK, "settings", _configured(len(settings.operators)))
     yield from run_checks(settings, online=online)
+
+
+def _configured(operators: int) -> str:
+    return "1 operator is configured" if operators == 1 else f"{operators} operators are configured"

@@ -1,7 +1,8 @@
 """Makes and checks the store's tables, and loads a fleet from CSV."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,14 +11,15 @@ import typer
 from oicp_adapter.checks.rows import row_findings
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_table, progress
-from oicp_adapter.domain.errors import ConfigurationError, StoreSchemaError
+from oicp_adapter.domain.errors import StoreSchemaError, foreign_text
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.failures import UPGRADE
-from oicp_adapter.store.fleet_import import import_fleet
+from oicp_adapter.store.fleet_import import ImportReport, import_fleet
 from oicp_adapter.store.migrate import check as check_schema
 from oicp_adapter.store.migrate import upgrade as upgrade_schema
 
 COLUMNS: Final = ("evse_id", "operator_id", "status")
+_SEPARATORS: Final = {";": "a semicolon (;)", "\t": "a tab", "|": "a bar (|)"}
 
 db = typer.Typer(no_args_is_help=True, help="The store's tables, and a fleet from CSV.")
 
@@ -50,28 +52,60 @@ def import_(
     """Load a fleet from CSV, and report what cannot be loaded or pushed, and why."""
     settings = invocation(context).settings()
     with configured_store(settings) as store:
-        try:
-            with file.open(encoding="utf-8-sig", newline="") as lines, progress("loading") as advance:
-                reader = csv.DictReader(lines)
-                if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                    raise ConfigurationError(
-                        f"{file} has no column {', '.join(missing)}", cure="name the columns in the first line"
-                    )
-                report = import_fleet(store, _counted(reader, advance))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ConfigurationError(f"{file} cannot be read: {error}", cure="give a CSV file in UTF-8") from error
-        note(
-            f"{report.read} rows read: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged, "
-            f"{len(report.skipped)} not loaded, {len(report.unpushable)} loaded that cannot be pushed"
-        )
-        named = [("not loaded", each) for each in report.skipped] + [("not pushed", each) for each in report.unpushable]
-        if named:
-            print_table(
-                ("line", "EVSE", "", "fault", "what to do"),
-                ((each.line, each.evse_id, what, each.fault, each.detail) for what, each in named),
-            )
+        with _rows_of(file) as rows, progress("loading") as advance:
+            report = import_fleet(store, _counted(rows, advance))
+        _tell(report)
         findings = list(row_findings(store, settings))
         print_table(("found", "cure"), ((each.what, each.cure or None) for each in findings))
+
+
+@contextmanager
+def _rows_of(file: Path) -> Iterator[Iterable[Mapping[str, str]]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            names = reader.fieldnames or ()
+            if missing := [name for name in COLUMNS if name not in names]:
+                raise _unusable(f"{foreign_text(file)} has no column {', '.join(missing)}: {_first_line(names)}")
+            yield reader
+    except OSError as error:
+        raise _unusable(f"{foreign_text(file)} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _unusable(f"{foreign_text(file)} is no CSV file in UTF-8: {foreign_text(error)}") from error
+
+
+def _first_line(names: Sequence[str]) -> str:
+    separator = next((each for each in _SEPARATORS if any(each in name for name in names)), None)
+    if separator is None:
+        return "name the columns in the first line, separated by commas"
+    return f"the separator seems to be {_SEPARATORS[separator]}, save the file with commas"
+
+
+def _unusable(what: str) -> typer.BadParameter:
+    return typer.BadParameter(what, param_hint="CSV")
+
+
+def _tell(report: ImportReport) -> None:
+    rows = "1 row" if report.read == 1 else f"{report.read} rows"
+    note(
+        f"{rows} read: {report.inserted} new, {report.updated} changed, {report.unchanged} unchanged, "
+        f"{len(report.skipped)} not loaded, {len(report.partial)} loaded in part, "
+        f"{len(report.unpushable)} loaded that cannot be pushed"
+    )
+    named = [
+        (what, each)
+        for what, problems in (
+            ("not loaded", report.skipped),
+            ("loaded in part", report.partial),
+            ("not pushed", report.unpushable),
+        )
+        for each in problems
+    ]
+    if named:
+        print_table(
+            ("line", "EVSE", "", "fault", "what to do"),
+            ((each.line, each.evse_id, what, each.fault, each.detail) for what, each in named),
+        )
 
 
 def _counted(rows: Iterable[Mapping[str, str]], advance: Callable[[int], None]) -> Iterator[Mapping[str, str]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from oicp_adapter.cli.output import note, print_json
-from oicp_adapter.domain.errors import ConfigurationError, MalformedIdentifierError
+from oicp_adapter.domain.errors import MalformedIdentifierError, WrongArgumentError, foreign_text
 from oicp_adapter.domain.identifiers import operator_key, parse_operator_id
 from oicp_adapter.logs import configure_logging
 from oicp_adapter.oicp.development_pki import DevelopmentPki, create_development_pki
@@ -99,15 +99,16 @@ def _partners(operators: Sequence[str], sub_operators: Sequence[str]) -> dict[st
     Return each partner's sub operators.
 
     Raises:
-        ConfigurationError: An OperatorID is malformed, or a sub operator names no partner.
+        WrongArgumentError: An OperatorID is malformed, or a sub operator names no partner.
     """
     partners: dict[str, frozenset[str]] = {_operator_id(text, "--operator"): frozenset() for text in operators}
     for text in sub_operators:
         partner, _, sub_operator = text.partition("=")
         known = [name for name in partners if operator_key(name) == operator_key(partner)]
         if not known:
-            raise ConfigurationError(
-                f"--sub-operator {text!r} belongs to no partner", cure="write OPERATOR=SUB, with OPERATOR an --operator"
+            raise WrongArgumentError(
+                f"--sub-operator {foreign_text(text, 60)!r} belongs to no partner",
+                cure="write OPERATOR=SUB, with OPERATOR an --operator",
             )
         partners[known[0]] |= {_operator_id(sub_operator, "--sub-operator")}
     return partners
@@ -117,5 +118,5 @@ def _operator_id(text: str, option: str) -> str:
     try:
         parse_operator_id(text)
     except MalformedIdentifierError as exc:
-        raise ConfigurationError(str(exc), cure=f"correct {option}") from exc
+        raise WrongArgumentError(str(exc), cure=f"correct {option}") from exc
     return text

@@ -5,20 +5,25 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
-from oicp_adapter.domain.identifiers import operator_key
-from oicp_adapter.store.configured import configured_store, lane_scopes
+from oicp_adapter.control.lanes import configured_lanes
+from oicp_adapter.control.quarantine import SHOWN, Detained, refused_records, rejected_rows, why_not_released
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import evse_key, operator_key
+from oicp_adapter.settings import Settings
+from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import (
     HeldWithdrawal,
     approve_withdrawals,
     held_withdrawals,
-    quarantined,
     release_quarantine,
     request_full_load,
 )
@@ -26,11 +31,27 @@ from oicp_adapter.store.scope import LaneScope
 
 _Operator = Annotated[str | None, typer.Option(metavar="OPERATOR_ID", help="One lane; none: all.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_REFUSED = ("operator", "EVSE", "since", "failures", "reason", "detail", "next attempt")
+_DETAINED = ("operator", "EVSE", "since", "failures", "reason", "detail", "next attempt", "releasable", "what to do")
 _HELD = ("operator", "EVSE", "at the hub", "held since")
 
-quarantine = typer.Typer(no_args_is_help=True, help="EVSEs that the hub refused.")
+quarantine = typer.Typer(no_args_is_help=True, help="EVSEs that the hub refused, and rows that never leave the house.")
 withdrawals = typer.Typer(no_args_is_help=True, help="Withdrawals that wait for a person.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lanes:
+    """
+    The lanes that a command is about.
+
+    Attributes:
+        every: All lanes of the settings, by OperatorID.
+        wanted: Those that the command line names, else all.
+    """
+
+    settings: Settings
+    store: Store
+    every: dict[str, LaneScope]
+    wanted: dict[str, LaneScope]
 
 
 def full_load(
@@ -40,24 +61,26 @@ def full_load(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Ask for a full load as the next request of a lane; it waits until the lane is clean."""
-    with _lanes(context, operator) as (store, lanes):
-        if not yes and not _confirmed(f"send everything that {', '.join(lanes)} has as a full load?"):
+    with _lanes(context, operator) as lanes:
+        if not yes and not _confirmed(f"send everything that {', '.join(lanes.wanted)} has as a full load?"):
             raise typer.Abort
-        for name, scope in lanes.items():
-            request_full_load(store, scope.lane, by=getpass.getuser())
+        for name, scope in lanes.wanted.items():
+            request_full_load(lanes.store, scope.lane, by=getpass.getuser())
             note(f"{name}: a full load is the lane's next request once it has no doubt, debt, refusal or hold")
 
 
 @quarantine.command("list")
 def list_quarantine(context: typer.Context, operator: _Operator = None, *, as_json: _AsJson = False) -> None:
-    """List EVSEs that the hub refused, and when they are tried again; times are UTC."""
-    with _lanes(context, operator) as (store, lanes):
-        rows = [
-            (name, each.evse_id, each.first_failed_at, each.failures, each.refusal, each.refusal_detail, each.retry_at)
-            for name, scope in lanes.items()
-            for each in quarantined(store, scope.lane)
-        ]
-    _show(_REFUSED, rows, as_json=as_json)
+    """List EVSEs that the hub refused, and rows that never leave the house, with what to do; times are UTC."""
+    with _lanes(context, operator) as lanes:
+        rejected = rejected_rows(
+            lanes.store, lanes.every, lanes.settings.status_mapping(), None if operator is None else lanes.wanted
+        )
+        detained = chain(refused_records(lanes.store, lanes.wanted), rejected)
+        if as_json:
+            print_json_array(_detained_document(each) for each in detained)
+            return
+        print_table(_DETAINED, (_detained_row(each) for each in detained))
 
 
 @quarantine.command("release")
@@ -71,21 +94,35 @@ def release(
     """Try refused EVSEs again at once."""
     if not evse_id and not everything:
         raise typer.BadParameter("name the EVSEs to release, or say --all")
-    with _lanes(context, operator) as (store, lanes):
-        for name, scope in lanes.items():
-            note(f"{name}: {len(release_quarantine(store, scope.lane, evse_id or None))} released")
+    with _lanes(context, operator) as lanes:
+        released: set[str] = set()
+        for name, scope in lanes.wanted.items():
+            done = release_quarantine(lanes.store, scope.lane, evse_id or None)
+            note(f"{name}: {len(done)} released")
+            released.update(evse_key(each) for each in done)
+        others = [each for each in evse_id or () if evse_key(each) not in released]
+        mapping = lanes.settings.status_mapping()
+        for sentence in why_not_released(lanes.store, list(lanes.every.values()), mapping, others):
+            note(sentence)
 
 
 @withdrawals.command("list")
 def list_withdrawals(context: typer.Context, operator: _Operator = None, *, as_json: _AsJson = False) -> None:
     """List withdrawals that are held, with the name of the set that can be approved; times are UTC."""
-    with _lanes(context, operator) as (store, lanes):
-        held = {name: held_withdrawals(store, scope.lane) for name, scope in lanes.items()}
-    rows = [(name, each.evse_id, each.acknowledged, each.held_since) for name, these in held.items() for each in these]
-    _show(_HELD, rows, as_json=as_json)
-    for name, these in held.items():
-        if these:
-            note(f"{name}: to withdraw exactly these {len(these)}: oicp-adapter withdrawals approve {_set_name(these)}")
+    with _lanes(context, operator) as lanes:
+        held = {name: held_withdrawals(lanes.store, scope.lane) for name, scope in lanes.wanted.items()}
+    sets = {name: _set_name(these) for name, these in held.items() if these}
+    each_held = [(name, each) for name, these in held.items() for each in these]
+    if as_json:
+        print_json_array(_held_document(name, each, sets[name]) for name, each in each_held)
+    else:
+        print_table(
+            _HELD,
+            [(name, foreign_text(each.evse_id, SHOWN), each.acknowledged, each.held_since) for name, each in each_held],
+        )
+    for name, set_name in sets.items():
+        count = len(held[name])
+        note(f"{name}: to withdraw exactly these {count}: oicp-adapter withdrawals approve {set_name}")
 
 
 @withdrawals.command()
@@ -97,28 +134,28 @@ def approve(
     by: Annotated[str | None, typer.Option(help="Who approves; none: the user of this process.")] = None,
 ) -> None:
     """Approve exactly the set of withdrawals that was shown; a set that has changed since is refused."""
-    with _lanes(context, operator) as (store, lanes):
+    with _lanes(context, operator) as lanes:
         author = by or getpass.getuser()
-        for lane, scope in lanes.items():
-            shown = held_withdrawals(store, scope.lane)
+        for lane, scope in lanes.wanted.items():
+            shown = held_withdrawals(lanes.store, scope.lane)
             if shown and _set_name(shown) == name:
-                done = approve_withdrawals(store, scope.lane, [each.evse_id for each in shown], by=author)
+                done = approve_withdrawals(lanes.store, scope.lane, [each.evse_id for each in shown], by=author)
                 note(f"{lane}: {len(done)} withdrawals approved by {author}")
                 return
     raise typer.BadParameter(f"no lane holds the set {name}: list the held withdrawals and approve what is shown")
 
 
 @contextmanager
-def _lanes(context: typer.Context, operator: str | None) -> Iterator[tuple[Store, dict[str, LaneScope]]]:
+def _lanes(context: typer.Context, operator: str | None) -> Iterator[_Lanes]:
     settings = invocation(context).settings()
-    lanes = {each.id: scope for each, scope in zip(settings.operators, lane_scopes(settings), strict=True)}
+    every = dict(configured_lanes(settings))
+    wanted = every
     if operator is not None:
-        lanes = {name: scope for name, scope in lanes.items() if operator_key(name) == operator_key(operator)}
-        if not lanes:
-            known = ", ".join(each.id for each in settings.operators) or "none"
-            raise typer.BadParameter(f"no lane has the OperatorID {operator}: the settings have {known}")
+        wanted = {name: scope for name, scope in every.items() if operator_key(name) == operator_key(operator)}
+        if not wanted:
+            raise typer.BadParameter(f"no lane has the OperatorID {operator}: the settings have {', '.join(every)}")
     with configured_store(settings) as store:
-        yield store, lanes
+        yield _Lanes(settings, store, every, wanted)
 
 
 def _set_name(held: Sequence[HeldWithdrawal]) -> str:
@@ -131,8 +168,39 @@ def _confirmed(question: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
-    if as_json:
-        print_json_array(dict(zip(columns, row, strict=True)) for row in rows)
-    else:
-        print_table(columns, rows)
+def _detained_row(each: Detained) -> Sequence[object]:
+    return (
+        foreign_text(each.operator, SHOWN),
+        foreign_text(each.evse_id, SHOWN),
+        each.since,
+        each.failures,
+        each.reason,
+        each.detail,
+        each.retry_at,
+        each.releasable,
+        each.cure,
+    )
+
+
+def _detained_document(each: Detained) -> dict[str, object]:
+    return {
+        "operatorId": each.operator,
+        "evseId": each.evse_id,
+        "refusedSince": each.since,
+        "failures": each.failures,
+        "reason": each.reason,
+        "detail": each.detail,
+        "nextAttemptAt": each.retry_at,
+        "releasable": each.releasable,
+        "whatToDo": each.cure,
+    }
+
+
+def _held_document(operator: str, each: HeldWithdrawal, set_name: str) -> dict[str, object]:
+    return {
+        "operatorId": operator,
+        "evseId": each.evse_id,
+        "acknowledgedStatus": each.acknowledged,
+        "heldSince": each.held_since,
+        "set": set_name,
+    }

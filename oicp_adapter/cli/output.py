@@ -87,13 +87,12 @@ def print_json(value: object) -> None:
 
 
 def print_json_array(values: Iterable[object]) -> None:
-    """Print a JSON array on stdout, one element a line, without ever holding all of them."""
-    sys.stdout.write("[")
-    between = "\n"
+    """Print a JSON array on stdout, an element a line, without ever holding all of them; nothing if the first fails."""
+    before = "[\n"
     for value in values:
-        sys.stdout.write(f"{between}{_encode(value)}")
-        between = ",\n"
-    sys.stdout.write("\n]\n")
+        sys.stdout.write(f"{before}{_encode(value)}")
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def _encode(value: object) -> str:

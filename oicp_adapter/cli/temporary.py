@@ -1,16 +1,17 @@
 """Lists and sets temporary statuses."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from oicp_adapter.cli import invocation
-from oicp_adapter.cli.output import print_json_array, print_table
-from oicp_adapter.cli.times import parse_duration, parse_instant
-from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.cli.output import note, print_json_array, print_table
+from oicp_adapter.cli.times import instant_after, parse_instant
+from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.domain.statuses import StatusMapping, TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
@@ -30,6 +31,7 @@ _Id = Annotated[int, typer.Argument(metavar="NUMBER", help="As `temporary list` 
 _For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="As 4h, 90m, 1d 12h.")]
 _To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="With an offset, or in --zone.")]
 _Zone = Annotated[str | None, typer.Option("--zone", metavar="ZONE", help="Of times without an offset.")]
+_COLUMNS = ("number", "EVSE", "status", "from", "to", "reason", "reference", "by", "ended")
 _KINDS = {normalise(kind): kind for kind in TemporaryStatus}
 
 
@@ -61,21 +63,23 @@ def set_(  # noqa: PLR0917 - every one is an option on the command line
 ) -> None:
     """Set a temporary status, from now or a time, for a duration, to a time, or until it is ended."""
     if normalise(kind) not in _KINDS:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join(_KINDS)}")
+        raise typer.BadParameter(f"{foreign_text(kind, 60)!r} is none of {', '.join(_KINDS)}")
     valid_from = parse_instant(start, zone) if start is not None else None
     with configured_store(invocation(context).settings()) as store:
         valid_to = _end(valid_from or store.now(), duration, end, zone)
         _require_evse(store, evse_id)
-        made = set_temporary(
-            store,
-            evse_id=evse_id,
-            kind=_KINDS[normalise(kind)],
-            valid_from=valid_from,
-            valid_to=valid_to,
-            reason=reason,
-            reference=reference,
-            created_by=getpass.getuser(),
-        )
+        with _as_wrong_usage():
+            made = set_temporary(
+                store,
+                evse_id=evse_id,
+                kind=_KINDS[normalise(kind)],
+                valid_from=valid_from,
+                valid_to=valid_to,
+                reason=reason,
+                reference=reference,
+                created_by=getpass.getuser(),
+            )
+        _note_past(made, store.now())
     _show([made])
 
 
@@ -95,7 +99,10 @@ def extend(context: typer.Context, number: _Id, duration: _For = None, end: _To 
     with configured_store(invocation(context).settings()) as store:
         open_ = _open(store, number)
         valid_to = _end(open_.window.valid_to or store.now(), duration, end, zone)
-        _show([extend_temporary(store, number, valid_to=valid_to) or open_])
+        with _as_wrong_usage():
+            changed = extend_temporary(store, number, valid_to=valid_to) or open_
+        _note_past(changed, store.now())
+    _show([changed])
 
 
 def _require_evse(store: Store, evse_id: str) -> None:
@@ -124,16 +131,36 @@ def _end(start: datetime, duration: str | None, end: str | None, zone: str | Non
     if duration is not None and end is not None:
         raise typer.BadParameter("--for and --to exclude each other")
     if duration is not None:
-        return start + parse_duration(duration)
+        return instant_after(start, duration)
     return parse_instant(end, zone) if end is not None else None
 
 
+@contextmanager
+def _as_wrong_usage() -> Iterator[None]:
+    """Show a window that cannot be as what it is here: times on the command line that contradict each other."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _note_past(record: TemporaryRecord, now: datetime) -> None:
+    end = record.window.end
+    if end is not None and end <= now:
+        note(
+            f"temporary status {record.window.id} lies in the past: it was over at {end:%Y-%m-%d %H:%M:%S} UTC, so it "
+            "changes nothing that is published"
+        )
+
+
 def _show(records: Sequence[TemporaryRecord], *, as_json: bool = False) -> None:
-    columns = ("number", "EVSE", "status", "from", "to", "reason", "reference", "by", "ended")
+    if as_json:
+        print_json_array(_document(each) for each in records)
+        return
     rows = [
         (
             each.window.id,
-            each.evse_id,
+            foreign_text(each.evse_id, 60),
             each.window.kind,
             each.window.valid_from,
             each.window.valid_to,
@@ -144,7 +171,22 @@ def _show(records: Sequence[TemporaryRecord], *, as_json: bool = False) -> None:
         )
         for each in records
     ]
-    if as_json:
-        print_json_array(dict(zip(columns, row, strict=True)) for row in rows)
-    else:
-        print_table(columns, rows)
+    print_table(_COLUMNS, rows)
+
+
+def _document(record: TemporaryRecord) -> dict[str, object]:
+    """Return what `--json` prints of one; instants are aware, UTC."""
+    return {
+        "id": record.window.id,
+        "evseId": record.evse_id,
+        "status": record.window.kind,
+        "validFrom": record.window.valid_from,
+        "validTo": record.window.valid_to,
+        "reason": record.reason,
+        "reference": record.reference,
+        "createdBy": record.created_by,
+        "createdAt": record.created_at,
+        "updatedAt": record.updated_at,
+        "endedAt": record.window.ended_at,
+        "endedBy": record.ended_by,
+    }

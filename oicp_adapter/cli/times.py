@@ -7,7 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-_DURATION: Final = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?")
+from oicp_adapter.domain.errors import foreign_text
+
+_DURATION: Final = re.compile(r"(?:(\d{1,20})d)?\s*(?:(\d{1,20})h)?\s*(?:(\d{1,20})m)?\s*(?:(\d{1,20})s)?", re.ASCII)
+"""Python refuses numbers of thousands of digits; twenty are more than any calendar has."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -19,10 +22,29 @@ def parse_duration(text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text.strip().lower())
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
-    duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError as error:
+        raise _beyond(text) from error
     if not duration:
-        raise typer.BadParameter(f"{text!r} is no duration: write 4h, 90m, 1d 12h or 30s")
+        raise typer.BadParameter(f"{foreign_text(text, 60)!r} is no duration: write 4h, 90m, 1d 12h or 30s")
     return duration
+
+
+def instant_after(start: datetime, duration: str) -> datetime:
+    """
+    Return the instant that lies a duration, as people write it, after another.
+
+    Args:
+        start: Aware.
+
+    Raises:
+        BadParameter: The text is no duration, or leads beyond what the calendar has.
+    """
+    try:
+        return start + parse_duration(duration)
+    except OverflowError as error:
+        raise _beyond(duration) from error
 
 
 def parse_instant(text: str, zone: str | None) -> datetime:
@@ -36,20 +58,28 @@ def parse_instant(text: str, zone: str | None) -> datetime:
         Aware, UTC.
 
     Raises:
-        BadParameter: The text is no time, has neither offset nor zone, or names a local time that the night of the
-            clock change skips or repeats.
+        BadParameter: The text is no time, has neither offset nor zone, names a local time that the night of the
+            clock change skips or repeats, or lies beyond what the calendar has in UTC.
     """
     try:
         instant = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time: write 2026-12-03 08:00 or 2026-12-03T08:00+01:00") from error
-    if instant.tzinfo is not None:
-        return instant.astimezone(UTC)
-    if zone is None:
+        shown = foreign_text(text, 60)
+        raise typer.BadParameter(f"{shown!r} is no time: write 2026-12-03 08:00 or 2026-12-03T08:00+01:00") from error
+    if instant.tzinfo is None and zone is None:
         raise typer.BadParameter(
             f"{text!r} has no offset: add one (+01:00), or name its zone with --zone Europe/Berlin"
         )
-    return _local(instant, _zone(zone))
+    try:
+        return instant.astimezone(UTC) if zone is None or instant.tzinfo is not None else _local(instant, _zone(zone))
+    except OverflowError as error:
+        raise _beyond(text) from error
+
+
+def _beyond(text: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{foreign_text(text, 60)!r} lies beyond the years 1 to 9999: leave the end out for a status without end"
+    )
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -1,7 +1,14 @@
 """Describes one EVSE as a document: what `status --json` prints, field by field."""
 
+from typing import Final
+
+from oicp_adapter.control.words import plain_words
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.statuses import TRANSLATIONS
 from oicp_adapter.store.evses import EvseOverview
+
+WORD_LIMIT: Final = 200
+"""Characters of a charger's word that are shown; what is cut says so at its end."""
 
 
 def evse_document(seen: EvseOverview) -> dict[str, object]:
@@ -10,7 +17,8 @@ def evse_document(seen: EvseOverview) -> dict[str, object]:
 
     Returns:
         Names of CONTRACT §1, instants aware, UTC; None where there is nothing: no temporary status, nothing
-        acknowledged, or, for an EVSE that is being withdrawn, no status. `reason` says why it does not go out.
+        acknowledged, or, for an EVSE that is being withdrawn, no status. `changedAt` is since when the charger says
+        what it says, `reason` why it does not go out.
     """
     resolution, entry = seen.resolution, seen.entry
     window = resolution.window if resolution is not None else None
@@ -18,7 +26,8 @@ def evse_document(seen: EvseOverview) -> dict[str, object]:
     return {
         "evseId": seen.evse_id,
         "operatorId": seen.operator_id or seen.lane,
-        "technicalStatus": seen.technical,
+        "technicalStatus": _word(seen.technical),
+        "changedAt": seen.changed_at,
         "temporaryStatus": window.kind if window is not None else None,
         "effectiveStatus": resolution.effective if resolution is not None else None,
         "oicpStatus": resolution.oicp if resolution is not None else None,
@@ -32,8 +41,14 @@ def evse_document(seen: EvseOverview) -> dict[str, object]:
     }
 
 
+def _word(technical: str | None) -> str | None:
+    if technical is None or len(technical) <= WORD_LIMIT:
+        return technical
+    return foreign_text(technical, WORD_LIMIT)
+
+
 def _refusal(seen: EvseOverview) -> str | None:
     entry = seen.entry
     if entry is None or entry.refusal is None:
         return None
-    return f"{entry.refusal}: {entry.refusal_detail}" if entry.refusal_detail else entry.refusal
+    return f"{entry.refusal}: {plain_words(entry.refusal_detail)}" if entry.refusal_detail else entry.refusal

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from oicp_adapter.control.words import plain_words
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.resolution import Resolution
 from oicp_adapter.domain.statuses import TRANSLATIONS, TemporaryStatus
 from oicp_adapter.domain.windows import Window
-from oicp_adapter.store.evses import EvseOverview, EvseState
+from oicp_adapter.store.evses import EvseOverview, EvseState, RemovedRow
 from oicp_adapter.sync.model import Entry
 
 
@@ -23,6 +24,16 @@ def explain_evse(seen: EvseOverview) -> Iterator[str]:
         yield f"{name} is no longer in the store of operator {seen.lane}, or its row says Removed."
         yield "So it is to disappear from the hub."
     yield from _where_it_stands(seen)
+
+
+def explain_removed(row: RemovedRow) -> Iterator[str]:
+    """Yield the sentences about a row that says Removed, of an EVSE that the hub does not hold; times are UTC."""
+    since = f" since {_at(row.changed_at)}" if row.changed_at is not None else ""
+    yield f"The row of {foreign_text(row.evse_id, 60)} says Removed{since}."
+    if row.withdrawn_at is not None:
+        yield f"Hubject confirmed its withdrawal at {_at(row.withdrawn_at)}."
+    else:
+        yield "It was never at the hub, so there is nothing to withdraw."
 
 
 def _what_it_shows(
@@ -70,6 +81,8 @@ def _where_it_stands(seen: EvseOverview) -> Iterator[str]:
     else:
         yield f"Hubject acknowledged {entry.acknowledged} at {_at(entry.acknowledged_at)}."
     yield from _state(entry, seen.state)
+    if seen.state in {EvseState.IN_DOUBT, EvseState.PENDING} and entry.retry_at is not None:
+        yield _next_attempt(entry.retry_at, seen.now)
     if entry.debt_at is not None:
         yield (
             f"A request that was never answered may still land, so it is asserted once more after {_at(entry.debt_at)}."
@@ -77,10 +90,13 @@ def _where_it_stands(seen: EvseOverview) -> Iterator[str]:
 
 
 def _state(entry: Entry, state: EvseState) -> Iterator[str]:
-    refused = f"{entry.refusal}, {foreign_text(entry.refusal_detail or 'no words')}" if entry.refusal else None
+    words = foreign_text(plain_words(entry.refusal_detail or "no words"))
+    refused = f"{entry.refusal}, {words}" if entry.refusal else None
     match state:
         case EvseState.IN_SYNC:
             yield "The hub and the store agree."
+        case EvseState.IN_DOUBT if entry.doubted_at is None:
+            yield "A full load that was not answered may have replaced it at the hub; it is sent again."
         case EvseState.IN_DOUBT:
             yield f"A request with it is unanswered since {_at(entry.doubted_at)}; it is sent again."
         case EvseState.HELD:
@@ -93,6 +109,12 @@ def _state(entry: Entry, state: EvseState) -> Iterator[str]:
         case EvseState.PENDING:
             tried = f"; the last attempt failed: {refused}" if refused else ""
             yield f"The hub differs since {_at(entry.pending_since)}{tried}."
+
+
+def _next_attempt(retry_at: datetime, now: datetime) -> str:
+    if retry_at <= now:
+        return "Its own wait is over, so it is tried with the next request."
+    return f"It waits apart after failed attempts: the next attempt is at {_at(retry_at)}, or by `quarantine release`."
 
 
 def _at(instant: datetime | None) -> str:

@@ -7,6 +7,7 @@ Says what a lane does, in metrics and in log lines.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,9 @@ from oicp_adapter.sync.model import Action, Intent, LaneState, Work
 from oicp_adapter.sync.plan import Plan
 from oicp_adapter.sync.settle import Settled
 from oicp_adapter.sync.steps import Round
+
+
+_WORD: Final = 60
 
 
 class LaneTelemetry:
@@ -56,7 +60,8 @@ class LaneTelemetry:
         """Count what a look at the store came to."""
         if found.unmapped:
             self._metrics.unmapped.labels(self._operator).inc(len(found.unmapped))
-            self._tell_once("status.unmapped", words=sorted(set(found.unmapped.values()))[:10])
+            words = {foreign_text(word, _WORD) for word in found.unmapped.values()}
+            self._tell_once("status.unmapped", words=sorted(words)[:10])
         if found.held:
             self._log.warning("withdrawals.held", count=found.held)
         if found.rejected:
@@ -67,7 +72,7 @@ class LaneTelemetry:
                 "evse.rejected", evse=foreign_text(item.evse_id, 60), reason=item.reason, detail=item.detail
             )
         for evse, word in found.unmapped.items():
-            self._log.debug("status.unmapped_evse", evse=evse, word=word)
+            self._log.debug("status.unmapped_evse", evse=evse, word=foreign_text(word, _WORD))
 
     def recorded(
         self,

@@ -14,10 +14,11 @@ from typing import Final
 
 from oicp_adapter.demo.places import Account
 from oicp_adapter.demo.tables import Shared
-from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
-from oicp_adapter.domain.identifiers import evse_key, operator_key, parse_operator_id
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import evse_key, operator_key
 from oicp_adapter.domain.resolution import Resolution, resolve
 from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.domain.unserved import is_operator_id, unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.model import Rejected, Rejection, StatusRow
@@ -135,30 +136,18 @@ def accounts_of(operator_ids: Iterable[str]) -> Sequence[Account]:
     """Return an account for each operator whose ID is one, spelled as it came first, in the order of coming."""
     found: dict[str, Account] = {}
     for operator_id in operator_ids:
-        if _is_operator_id(operator_id):
+        if is_operator_id(operator_id):
             found.setdefault(operator_key(operator_id), Account(operator_id, operator_id))
     return tuple(found.values())
 
 
 def _unserved(row: StatusRow) -> Iterator[tuple[str, str]]:
     """Yield why a row of no lane cannot be pushed, and what would be wrong with it besides if there were a lane."""
-    shown = foreign_text(row.operator_id, _SHOWN) or "(empty)"
-    if _is_operator_id(row.operator_id):
-        yield f"EVSEs of operator {shown} belong to no lane", "add it as [[operators]], or to sub_operators"
-    else:
-        cure = "write the OperatorID that the contract with Hubject names, in a form like DE*ABC or +49*810"
-        yield f"EVSEs have {shown} as operator_id, which is no OperatorID", cure
+    said = unserved(row.operator_id)
+    yield f"EVSEs are pushed by no lane since {said.why}", said.cure
     meant = _PUNCTUATION.sub("", operator_key(row.operator_id))
     _, rejected = judge_rows([row], {meant})
     yield from (_WORDS[refused.reason] for refused in rejected)
-
-
-def _is_operator_id(text: str) -> bool:
-    try:
-        parse_operator_id(text)
-    except MalformedIdentifierError:
-        return False
-    return True
 
 
 def _since(row: StatusRow, windows: Sequence[Window], now: datetime) -> datetime | None:

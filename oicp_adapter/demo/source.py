@@ -10,7 +10,7 @@ from typing import Final
 from oicp_adapter.demo.judgement import Unpushable, accounts_of
 from oicp_adapter.demo.places import ACCOUNTS, Account, make_fleet
 from oicp_adapter.demo.tables import SharedTables
-from oicp_adapter.domain.errors import ConfigurationError
+from oicp_adapter.domain.errors import WrongArgumentError
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.fleet_import import ImportFault, import_fleet
 
@@ -55,12 +55,12 @@ def from_file(path: Path) -> Source:
     Return the fleet of a CSV file, with a lane for each operator whose ID is one.
 
     Raises:
-        ConfigurationError: The file cannot be read, has no such columns, or no operator whose ID is one.
+        WrongArgumentError: The file cannot be read, has no such columns, or no operator whose ID is one.
     """
     rows = _read(path)
     accounts = accounts_of(row["operator_id"].strip() for row in rows if row.get("operator_id"))
     if not accounts:
-        raise ConfigurationError(
+        raise WrongArgumentError(
             f"{path} names no operator whose ID is one", cure="write operator_id in a form like DE*ABC or +49*810"
         )
 
@@ -79,13 +79,14 @@ def _read(path: Path) -> Sequence[Mapping[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
+            columns = reader.fieldnames or ()
             rows = list(reader)
     except OSError as exc:
-        raise ConfigurationError(f"{path} cannot be read ({exc.strerror})", cure="name a CSV file") from exc
+        raise WrongArgumentError(f"{path} cannot be read ({exc.strerror})", cure="name a CSV file") from exc
     except (UnicodeDecodeError, csv.Error) as exc:
-        raise ConfigurationError(f"{path} is no CSV file in UTF-8", cure="save it as CSV, UTF-8") from exc
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise ConfigurationError(
+        raise WrongArgumentError(f"{path} is no CSV file in UTF-8", cure="save it as CSV, UTF-8") from exc
+    if missing := [name for name in COLUMNS if name not in columns]:
+        raise WrongArgumentError(
             f"{path} has no column {', '.join(missing)}", cure=f"its first line must name {', '.join(COLUMNS)}"
         )
     return rows

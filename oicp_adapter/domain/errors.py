@@ -2,7 +2,8 @@
 The one tree of errors.
 
     AdapterError                 everything we raise on purpose; `reason` is a closed enum and a metric label
-    |- ConfigurationError        78  the settings, a file they name, or the command's arguments contradict themselves
+    |- ConfigurationError        78  the settings, or a file they name, contradict themselves
+    |  |- WrongArgumentError     2   what stands on a command line is wrong
     |  |- MappingRefusedError        an override would show an unusable charger as available
     |  `- CertificateError           a certificate or key does not load, match or hold
     |- MalformedIdentifierError      an EvseID or OperatorID follows neither grammar
@@ -72,6 +73,12 @@ class ConfigurationError(AdapterError):
         self.what = what
         self.cure = cure
         super().__init__(f"{what}: {cure}")
+
+
+class WrongArgumentError(ConfigurationError):
+    """An argument of a command, or the file that it names, is wrong: wrong usage, not wrong settings."""
+
+    exit_code = 2
 
 
 class MappingRefusedError(ConfigurationError):

@@ -7,12 +7,15 @@ Opens the shared store: connections, transactions and the clock that decides.
 2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, no prepared statements.
 3. A lane's connection is its own, outside of every pool: a page that is opened a hundred times cannot starve a push.
 4. SQLite's adapter connections are `synchronous=FULL`: an intent whose commit returned survives a power loss.
+5. No connection creates SQLite's file; `migrate.upgrade` does, see `sqlite_file`.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -22,12 +25,10 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from oicp_adapter.domain.errors import ConfigurationError, StoreUnavailableError
+from oicp_adapter.domain.errors import ConfigurationError, StoreUnavailableError, foreign_text
 from oicp_adapter.store.failures import WAIT, mapped_errors
+from oicp_adapter.store.sqlite_file import connect
 from oicp_adapter.store.types import read_text
-
-BUSY_TIMEOUT: Final = 10.0
-"""Seconds that a transaction on SQLite waits for another writer."""
 
 STATEMENT_TIMEOUT: Final = 30_000
 """Milliseconds after which PostgreSQL gives a statement up; a sweep's page takes a hundredth of it."""
@@ -77,6 +78,7 @@ class Store:
         self.address = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         self.path = _file(url) if self.dialect == "sqlite" else None
         self._password = url.password
+        self._name = f"the store {foreign_text(self.path)}" if self.path is not None else "the store"
         self._clock = clock
         self._own = _engine(url, self.dialect, pooled=False)
         self._pooled = self._own if self.dialect == "sqlite" else _engine(url, self.dialect, pooled=True)
@@ -99,7 +101,7 @@ class Store:
 
     def errors(self) -> Any:
         """Return the context manager that maps library exceptions; for statements outside of a transaction of ours."""
-        return mapped_errors(secret=self._password)
+        return mapped_errors(secret=self._password, store=self._name)
 
     @contextmanager
     def reading(self, *, by_key: bool = False) -> Iterator[Connection]:
@@ -135,7 +137,7 @@ class Store:
         Return a connection outside of the pool; the caller closes it.
 
         Raises:
-            StoreUnavailableError: No connection could be made.
+            StoreError: No connection could be made.
         """
         with self.errors():
             return self._own.connect()
@@ -177,6 +179,8 @@ def open_store(url: str, *, password: str | None = None, clock: Clock | None = N
         parsed = parsed.set(password=password)
     if backend == "sqlite" and _file(parsed) is None:
         raise ConfigurationError("store.url names no file", cure="use sqlite:////absolute/path.db")
+    if backend == "sqlite" and parsed.query:
+        raise ConfigurationError("store.url has options after its file's name", cure="leave out what begins with ?")
     return Store(parsed, clock=clock or system_clock)
 
 
@@ -223,8 +227,8 @@ def _refuse_aborted(connection: Connection) -> None:
 
 def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
     if dialect == "sqlite":
-        options = {"isolation_level": None, "check_same_thread": False, "timeout": BUSY_TIMEOUT}
-        engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
+        path = Path(str(url.database)).absolute()
+        engine = create_engine(url, poolclass=NullPool, creator=partial(connect, path), hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

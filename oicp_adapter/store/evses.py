@@ -3,7 +3,8 @@ Tells of each EVSE what the charger says, what is published and what the hub con
 
 1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own.
 2. The answers are the domain's own: `judge_rows` and `resolve`, as the lanes use them.
-3. EVSEs that are about to be withdrawn have no technical status; those that were withdrawn are not shown.
+3. EVSEs that are about to be withdrawn have no technical status; those that were withdrawn are not shown, nor are rows
+   that say Removed of what the hub does not hold: `removed_rows` has them.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,10 +18,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, literal_column, select
 from sqlalchemy.sql.sqltypes import NULLTYPE
 
-from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key, operator_key
 from oicp_adapter.domain.resolution import Resolution, resolve
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
+from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, beyond
@@ -84,6 +85,22 @@ class EvseOverview:
         return self.entry.acknowledged if self.entry is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedRow:
+    """
+    A row of `evse_status` that says Removed.
+
+    Attributes:
+        evse_id: As spelled in the store.
+        changed_at: When that was written; None: not known.
+        withdrawn_at: When the hub confirmed its deletion; None: no deletion of it is known.
+    """
+
+    evse_id: EvseId
+    changed_at: datetime | None
+    withdrawn_at: datetime | None
+
+
 @dataclass(slots=True)
 class _Page:
     """What was read for one page, and the lanes it is judged by."""
@@ -112,6 +129,29 @@ def evse_overviews(
     keys = None if evse_ids is None else {evse_key(text) for text in evse_ids}
     leaving = (_withdrawals(store, lane, keys) for lane in lanes)
     yield from merge(_rows(store, lanes, mapping, keys), *leaving, key=attrgetter("evse_id"))
+
+
+def removed_rows(store: Store, lanes: Sequence[LaneScope], evse_ids: Collection[str]) -> Sequence[RemovedRow]:
+    """
+    Return the rows of these EVSEs that say Removed, in the order of their EvseIDs.
+
+    Args:
+        lanes: All lanes of the settings.
+        evse_ids: In any spelling.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    keys = {evse_key(text) for text in evse_ids}
+    status = evse_status.c
+    statement = select(status.evse_id, status.status, WindowLimit(status.changed_at).label("at")).where(
+        among(EvseKey(status.evse_id), keys)
+    )
+    with store.reading(by_key=True) as connection:
+        rows = [row for row in connection.execute(statement.order_by(status.evse_id)) if is_removed(row.status)]
+        entries = [entry for lane in lanes for entry in read_entries(connection, lane.lane, keys).values()]
+    withdrawn = {entry.canonical: entry.withdrawn_at for entry in entries if entry.withdrawn_at is not None}
+    return [RemovedRow(EvseId(row.evse_id), row.at, withdrawn.get(evse_key(row.evse_id))) for row in rows]
 
 
 def _rows(
@@ -183,8 +223,8 @@ def _overview(row: StatusRow, page: _Page, lane: LaneScope | None, mapping: Stat
 def _why_not(row: StatusRow, page: _Page, lane: LaneScope | None) -> Rejected | None:
     key = evse_key(row.evse_id)
     if lane is None:
-        detail = f"no account serves operator {foreign_text(row.operator_id, 60)}: add it to [[operators]]"
-        return Rejected(row.evse_id, key, row.operator_id, Rejection.OPERATOR_NOT_SERVED, detail)
+        why = str(unserved(row.operator_id))
+        return Rejected(row.evse_id, key, row.operator_id, Rejection.OPERATOR_NOT_SERVED, why)
     judged = page.judged.get((lane.lane, key))
     if judged is None:
         found = page.found.get(key)

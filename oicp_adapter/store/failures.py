@@ -39,22 +39,31 @@ _SQLITE_SCHEMA: Final = (
     "no such column",
     "no such function",
     "has no column",
-    "readonly",
-    "not a database",
 )
 _SQLITE_PASSES: Final = ("locked", "busy", "disk i/o", "unable to open", "full", "interrupted")
 
 UPGRADE: Final = "run `oicp-adapter db upgrade`, and give this user rights on the adapter's tables"
-WAIT: Final = "it is tried again; check that the database runs and can be reached"
+WAIT: Final = "check that the database runs and can be reached, then try again; the daemon does so by itself"
+MAKE_FILE: Final = "run `oicp-adapter db upgrade` to make a new store, or put the file back, or correct store.url"
+MAKE_FOLDER: Final = "make the folder, or correct store.url"
+OTHER_FILE: Final = "let store.url name another file"
+RIGHTS: Final = "give this user rights on the file and its folder"
+
+_SQLITE_FILE: Final = {
+    "not a database": ("is no SQLite database", OTHER_FILE),
+    "readonly": ("may not be written", RIGHTS),
+    "malformed": ("is damaged", "restore it from a backup"),
+}
 
 
 @contextmanager
-def mapped_errors(*, secret: str | None = None) -> Iterator[None]:
+def mapped_errors(*, secret: str | None = None, store: str = "the store") -> Iterator[None]:
     """
     Turn library exceptions that leave the block into the adapter's own.
 
     Args:
         secret: The store's password, blotted out should a driver quote it.
+        store: What the errors call the store.
 
     Raises:
         StoreUnavailableError: It can pass by itself.
@@ -65,32 +74,33 @@ def mapped_errors(*, secret: str | None = None) -> Iterator[None]:
     except StoreError:
         raise
     except exc.TimeoutError as error:
-        raise StoreUnavailableError("all connections to the store are in use", cure=WAIT) from error
+        raise StoreUnavailableError(f"all connections to {store} are in use", cure=WAIT) from error
     except exc.DBAPIError as error:
         if error.orig is None:
             raise
-        mapped = _judge(error.orig, secret)
+        mapped = _judge(error.orig, secret, store)
         if mapped is None:
             raise
         raise mapped from error
     except (psycopg.Error, sqlite3.Error) as error:
-        mapped = _judge(error, secret)
+        mapped = _judge(error, secret, store)
         if mapped is None:
             raise
         raise mapped from error
 
 
-def _judge(error: BaseException, secret: str | None) -> StoreError | None:
+def _judge(error: BaseException, secret: str | None, store: str) -> StoreError | None:
     shown = foreign_text(_words(error, secret))
     if isinstance(error, _PG_RIGHTS):
-        return StoreSchemaError(f"the store refused the login: {shown}", cure="correct user and password in [store]")
+        return StoreSchemaError(f"{store} refused the login: {shown}", cure="correct user and password in [store]")
     text = str(error).lower() if isinstance(error, sqlite3.Error) else ""
     if isinstance(error, _PG_SCHEMA) or any(words in text for words in _SQLITE_SCHEMA):
-        return StoreSchemaError(f"the store refused a statement: {shown}", cure=UPGRADE)
+        return StoreSchemaError(f"{store} refused a statement: {shown}", cure=UPGRADE)
+    for words, (what, cure) in _SQLITE_FILE.items():
+        if words in text:
+            return StoreSchemaError(f"{store} {what}: {shown}", cure=cure)
     if isinstance(error, _PG_PASSES) or any(words in text for words in _SQLITE_PASSES):
-        return StoreUnavailableError(f"the store did not do it: {shown}", cure=WAIT)
-    if "malformed" in text:
-        return StoreSchemaError(f"the store's file is damaged: {shown}", cure="restore it from a backup")
+        return StoreUnavailableError(f"{store} did not do what was asked: {shown}", cure=WAIT)
     return None
 
 

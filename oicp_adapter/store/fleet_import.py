@@ -1,5 +1,5 @@
 """
-Loads a fleet from rows of text, and names what cannot be loaded and what cannot be pushed.
+Loads a fleet from rows of text, and names what cannot be loaded, in whole or in part, and what cannot be pushed.
 
 1. A row that says what the store says already is not written, so it wakes nobody.
 2. What is missing a fact, or names an EvseID twice, is skipped and named with its line; a malformed EvseID is loaded
@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Table, select
 
 from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
-from oicp_adapter.domain.identifiers import evse_key, parse_evse_id, parse_operator_id
+from oicp_adapter.domain.identifiers import evse_key, operator_key, parse_evse_id
+from oicp_adapter.domain.unserved import is_operator_id, unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
 from oicp_adapter.store.ledger import insert_into
@@ -43,12 +46,14 @@ class ImportFault(StrEnum):
     MALFORMED_EVSE_ID = "malformed_evse_id"
     MALFORMED_OPERATOR_ID = "malformed_operator_id"
     FOREIGN_OPERATOR = "foreign_operator"
+    UNKNOWN_TIME_ZONE = "unknown_time_zone"
+    SURPLUS_FIELDS = "surplus_fields"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportProblem:
     """
-    One row that was skipped, or that cannot be pushed as it is.
+    One row that was skipped, was loaded in part, or cannot be pushed as it is.
 
     Attributes:
         line: In the file, the first row after the header being 2.
@@ -74,6 +79,7 @@ class ImportReport:
         updated: EVSEs whose operator, status or place changed.
         unchanged: EVSEs that were as they came.
         skipped: Rows that were not loaded.
+        partial: Rows of which something was left out.
         unpushable: Rows that were loaded and cannot be pushed as they are.
     """
 
@@ -82,11 +88,12 @@ class ImportReport:
     updated: int = 0
     unchanged: int = 0
     skipped: list[ImportProblem] = field(default_factory=list)
+    partial: list[ImportProblem] = field(default_factory=list)
     unpushable: list[ImportProblem] = field(default_factory=list)
 
     def faults(self) -> Counter[ImportFault]:
         """Count what is wrong by its kind."""
-        return Counter(problem.fault for problem in (*self.skipped, *self.unpushable))
+        return Counter(problem.fault for problem in (*self.skipped, *self.partial, *self.unpushable))
 
 
 def import_fleet(store: Store, rows: Iterable[Mapping[str, Any]]) -> ImportReport:
@@ -95,7 +102,8 @@ def import_fleet(store: Store, rows: Iterable[Mapping[str, Any]]) -> ImportRepor
 
     Args:
         rows: With `evse_id`, `operator_id`, `status`, perhaps `location`, `charge_box`, `time_zone`, as
-            `csv.DictReader` yields them. Others are ignored. A column that is absent leaves what the store has.
+            `csv.DictReader` yields them: surplus fields under the name None. Other columns are ignored. A column that
+            is absent, or a time zone that is none, leaves what the store has.
 
     Returns:
         What was done. Rows are written by pages: after an error those before it stand, and the import can be repeated.
@@ -123,6 +131,7 @@ def _accepted(rows: Iterable[Mapping[str, Any]], report: ImportReport) -> Iterat
             continue
         evse_id = clean["evse_id"]
         seen[evse_id] = line
+        report.partial += (ImportProblem(line, shown, *fault) for fault in _left_out(row, clean))
         if fault := _unpushable(clean, spellings):
             report.unpushable.append(ImportProblem(line, shown, *fault))
         else:
@@ -145,16 +154,27 @@ def _skipped(row: Mapping[str, str], seen: Mapping[str, int]) -> tuple[ImportFau
     return None
 
 
+def _left_out(row: Mapping[Any, Any], clean: dict[str, str]) -> Iterator[tuple[ImportFault, str]]:
+    """Take out of a row what cannot be loaded of it, and yield why."""
+    if any(str(text).strip() for text in row.get(None) or ()):
+        yield ImportFault.SURPLUS_FIELDS, "has more fields than the first line: quote what holds a separator"
+    zone = clean.get("time_zone")
+    if zone and not _is_time_zone(zone):
+        del clean["time_zone"]
+        detail = f"{foreign_text(zone, 60)} is no IANA time zone: write one as Europe/Berlin"
+        yield ImportFault.UNKNOWN_TIME_ZONE, detail
+
+
 def _unpushable(row: Mapping[str, str], spellings: Mapping[str, str]) -> tuple[ImportFault, str] | None:
     try:
         parsed = parse_evse_id(row["evse_id"])
-        operator = parse_operator_id(row["operator_id"])
     except MalformedIdentifierError as error:
-        evse = error.kind == "EvseID"
-        return ImportFault.MALFORMED_EVSE_ID if evse else ImportFault.MALFORMED_OPERATOR_ID, str(error)
+        return ImportFault.MALFORMED_EVSE_ID, str(error)
+    if not is_operator_id(row["operator_id"]):
+        return ImportFault.MALFORMED_OPERATOR_ID, str(unserved(row["operator_id"]))
     if (other := spellings.get(parsed.canonical)) is not None:
         return ImportFault.DUPLICATE, f"names the same charging spot as {other}: delete one of the two"
-    if parsed.operator != operator:
+    if parsed.operator != operator_key(row["operator_id"]):
         return ImportFault.FOREIGN_OPERATOR, (
             f"its EvseID names operator {parsed.operator}, its row {foreign_text(row['operator_id'], 60)}: pushed only "
             "where the account of the one has the other among its sub_operators"
@@ -210,6 +230,15 @@ def _upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
     statement = insert_into(connection.dialect, table)
     replaced = {name: statement.excluded[name] for name in rows[0] if name != "evse_id"}
     connection.execute(statement.on_conflict_do_update(index_elements=["evse_id"], set_=replaced), list(rows))
+
+
+@lru_cache(maxsize=1000)
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _is_encodable(text: str) -> bool:

@@ -3,6 +3,7 @@ Creates and migrates the store's tables, and tells which version they have.
 
 1. A migration runs in one transaction in both stores: it is done, or nothing of it is.
 2. Two processes may run it at once; the second finds nothing left to do.
+3. It is the only one who creates SQLite's file.
 """
 
 import sqlite3
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, text
 from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
 from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
 from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.sqlite_file import create
 
 VERSION_TABLE: Final = "oicp_schema_version"
 """Holds the revision of the last migration; also named in `migrations/env.py`."""
@@ -55,11 +57,15 @@ def upgrade(store: Store) -> SchemaState:
     """
     Create or migrate the tables in the connection's default schema; does nothing where nothing is to be done.
 
+    SQLite's file is created in a folder that exists.
+
     Raises:
-        StoreSchemaError: The store is of a later version, or this user may not create tables.
+        StoreSchemaError: The store is of a later version, or this user may not create tables or the file.
         StoreUnavailableError: The store could not be reached, or another migration runs too long.
     """
-    if store.dialect == "sqlite":
+    if store.path is not None:
+        with store.errors():
+            create(Path(store.path).absolute())
         _switch_to_wal(store)
     with store.writing() as connection:
         if store.dialect == "postgresql":

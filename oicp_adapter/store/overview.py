@@ -164,6 +164,28 @@ def unmapped_words(store: Store) -> Sequence[Example]:
         return [Example(*row) for row in connection.execute(statement)]
 
 
+def windows_of_no_evse(store: Store, *, examples: int) -> tuple[int, Sequence[str]]:
+    """
+    Count the windows that are not over and whose EVSE has no row in `evse_status`; they change nothing.
+
+    Args:
+        examples: So many EvseIDs are returned with the count, those of the first windows, as spelled there.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    window = temporary_status.c
+    known = exists(
+        select(literal_column("1")).where(EvseKey(evse_status.c.evse_id) == EvseKey(window.evse_id)),
+    )
+    with store.reading() as connection:
+        lost = select(window.evse_id, func.count().over()).where(
+            not_over(window.valid_to, window.ended_at, store.now(connection)), ~known
+        )
+        rows = connection.execute(lost.order_by(window.id).limit(examples)).all()
+    return (rows[0][1] if rows else 0), [row[0] for row in rows]
+
+
 def _by_word(rows: Iterable[Any]) -> Mapping[str, int]:
     return {str(row[0]): row[1] for row in rows}
 

@@ -24,6 +24,9 @@ from oicp_adapter.store.schema import temporary_status
 PAGE: Final = 1000
 """Rows in one read."""
 
+_KEYS_END: Final = 2**63
+"""First number that no store has as the id of a row, and that no driver takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class TemporaryRecord:
@@ -100,6 +103,8 @@ def end_temporary(store: Store, key: int, *, by: str, at: datetime | None = None
         StoreError: The store could not be written.
     """
     with store.writing() as connection:
+        if _find(connection, key) is None:
+            return None
         now = store.now(connection)
         window = temporary_status.c
         connection.execute(
@@ -199,6 +204,8 @@ def _select() -> Select[Any]:
 
 
 def _find(connection: Connection, key: int) -> TemporaryRecord | None:
+    if not 0 < key < _KEYS_END:
+        return None
     row = connection.execute(_select().where(temporary_status.c.id == key)).first()
     return _record(row) if row is not None and row.valid_from is not None else None
 

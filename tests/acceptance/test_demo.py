@@ -171,8 +171,8 @@ def test_a_real_fleet_ends_equal_and_names_what_cannot_be_pushed():
     assert re.search(r"410 EVSEs equal, 0 different, 572 cannot be pushed", text), text
     for reason in (
         "535 EVSEs have a malformed EvseID",
-        "535 EVSEs have CH*SWISSCHARGE as operator_id, which is no OperatorID",
-        "34 EVSEs have CH-REP as operator_id, which is no OperatorID",
+        "535 EVSEs are pushed by no lane since CH*SWISSCHARGE in operator_id is no OperatorID",
+        "34 EVSEs are pushed by no lane since CH-REP in operator_id is no OperatorID",
         "16 EVSEs name another operator inside their EvseID",
         "2 EVSEs have no status",
         "1 rows repeat an EvseID of an earlier row",

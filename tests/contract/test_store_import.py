@@ -72,6 +72,7 @@ def test_what_cannot_be_pushed_is_loaded_and_named(store, sql):
         ("DE*XYZ*E1", ImportFault.FOREIGN_OPERATOR),
         ("DE*ABC*E2", ImportFault.MALFORMED_OPERATOR_ID),
     ]
+    assert "correct the row" in report.unpushable[-1].detail
     assert report.faults()[ImportFault.DUPLICATE] == 1
     assert len(sql("SELECT * FROM evse_status")) == 5
 
@@ -85,6 +86,37 @@ def test_places_are_kept_where_the_rows_have_them(store, sql):
     report = import_fleet(store, [row("DE*ABC*E1", location="Main St 2"), row("DE*ABC*E2", charge_box="B")])
     assert (report.inserted, report.updated, report.unchanged) == (0, 2, 0)
     assert sql(places) == [("DE*ABC*E1", "Main St 2", None, "Europe/Berlin"), ("DE*ABC*E2", None, "B", None)]
+
+
+def test_a_time_zone_that_is_none_is_left_out_and_named(store, sql):
+    import_fleet(store, [row("DE*ABC*E1", time_zone="Europe/Berlin")])
+    report = import_fleet(
+        store,
+        [
+            row("DE*ABC*E1", location="Main St 1", time_zone="Mars/Olympus"),
+            row("DE*ABC*E2", time_zone="../etc/passwd"),
+            row("DE*ABC*E3", time_zone="Europe"),
+            row("DE*ABC*E4", time_zone=" Europe/Zurich "),
+        ],
+    )
+    assert [(each.line, each.fault) for each in report.partial] == [
+        (line, ImportFault.UNKNOWN_TIME_ZONE) for line in (2, 3, 4)
+    ]
+    assert "Mars/Olympus is no IANA time zone" in report.partial[0].detail
+    assert not report.skipped
+    assert sql("SELECT evse_id, location, time_zone FROM evse_location ORDER BY evse_id") == [
+        ("DE*ABC*E1", "Main St 1", "Europe/Berlin"),
+        ("DE*ABC*E4", None, "Europe/Zurich"),
+    ]
+
+
+def test_a_row_with_more_fields_than_the_first_line_is_named(store):
+    lines = ["evse_id,operator_id,status,location", "DE*ABC*E1,DE*ABC,x,Main St 1, Bern", "DE*ABC*E2,DE*ABC,x,Bern, ,"]
+    report = import_fleet(store, csv.DictReader(lines))
+    assert [(each.line, each.fault) for each in report.partial] == [(2, ImportFault.SURPLUS_FIELDS)]
+    assert "quote" in report.partial[0].detail
+    assert report.inserted == 2
+    assert report.faults()[ImportFault.SURPLUS_FIELDS] == 1
 
 
 @pytest.mark.skipif(not REAL_FLEET.exists(), reason="the real fleet's file is not here")

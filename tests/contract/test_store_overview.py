@@ -7,7 +7,7 @@ import pytest
 
 from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, TemporaryStatus
 from oicp_adapter.store import evses
-from oicp_adapter.store.evses import EvseState, evse_overviews
+from oicp_adapter.store.evses import EvseState, RemovedRow, evse_overviews, removed_rows
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.overview import Example, lane_backlog, lane_census, unmapped_words, unserved_operators
 from oicp_adapter.store.scope import LaneScope
@@ -159,6 +159,19 @@ def test_single_evses_are_found_in_any_spelling(store, lane: LaneStore, add, pre
         books.save([present("DE*ABC*E3", books.now), present("DE*ABC*E4", books.now)])
     found = [each.evse_id for each in overviews(store, ["de*abc*e1", "DEABCE3", "DE*ABC*E9"])]
     assert found == ["DE*ABC*E1", "DE*ABC*E3"]
+
+
+def test_rows_that_say_removed_are_found_with_when_they_were_withdrawn(store, lane: LaneStore, add, present):
+    add("DE*ABC*E1", "Removed")
+    add("DE*ABC*E2", "REMOVED")
+    add("DE*ABC*E3")
+    add("DE*ABC*E4", "Removed")
+    with lane.transaction() as books:
+        now = books.now
+        books.save([present("DE*ABC*E2", now, acknowledged=None, presence=Presence.ABSENT, withdrawn_at=now)])
+    found = removed_rows(store, LANES, ["deabce1", "DE*ABC*E2", "DE*ABC*E3", "DE*ABC*E9"])
+    assert [(each.evse_id, each.withdrawn_at) for each in found] == [("DE*ABC*E1", None), ("DE*ABC*E2", now)]
+    assert all(isinstance(each, RemovedRow) and each.changed_at is not None for each in found)
 
 
 def test_odd_keys_are_shown_and_end(sqlite_store, monkeypatch):

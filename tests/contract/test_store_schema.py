@@ -54,6 +54,7 @@ def test_a_second_upgrade_changes_nothing(store: Store):
 
 
 def test_a_store_that_was_never_migrated_says_so(tmp_path: Path):
+    (tmp_path / "empty.db").touch()
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
         assert check(empty) == SchemaState(None, "0001")
 
@@ -95,6 +96,7 @@ def test_two_upgrades_at_once_both_succeed(server_url: str, tmp_path: Path):
 
 
 def test_an_upgrade_leaves_tables_that_others_made(tmp_path: Path):
+    (tmp_path / "own.db").touch()
     with open_store(f"sqlite:///{tmp_path / 'own.db'}") as own:
         with own.writing() as connection:
             connection.exec_driver_sql(
@@ -107,6 +109,7 @@ def test_an_upgrade_leaves_tables_that_others_made(tmp_path: Path):
 
 
 def test_a_view_in_place_of_a_table_is_left_without_triggers(tmp_path: Path):
+    (tmp_path / "view.db").touch()
     with open_store(f"sqlite:///{tmp_path / 'view.db'}") as own:
         with own.writing() as connection:
             connection.exec_driver_sql(

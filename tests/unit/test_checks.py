@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from oicp_adapter.checks import Finding, Level, run_checks
-from oicp_adapter.checks.store import has_wal_reset_bug
-from oicp_adapter.cli.check import exit_code
+from oicp_adapter.cli.check import consequence, exit_code
 from oicp_adapter.oicp.development_pki import create_development_pki
 from oicp_adapter.settings import Settings, load_settings
 from oicp_adapter.store.engine import open_store
@@ -52,7 +51,14 @@ def test_all_is_well_with_certificates_and_a_migrated_store(tmp_path: Path) -> N
 def test_a_store_without_its_file_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     findings = list(run_checks(settings_in(tmp_path), online=False))
     assert errors(findings) == [("store", 69)]
+    assert "oicp-adapter db upgrade" in findings[-1].cure
     assert not (tmp_path / "store.db").exists()
+
+
+def test_a_store_without_its_folder_is_not_cured_by_an_upgrade(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, **{"store.url": f"sqlite:///{tmp_path}/no/store.db"})
+    finding = list(run_checks(settings, online=False))[-1]
+    assert (finding.level, finding.cure) == (ERROR, "make the folder, or correct store.url")
 
 
 def test_a_store_that_is_not_migrated_is_an_error(tmp_path: Path) -> None:
@@ -66,7 +72,10 @@ def test_a_store_that_is_not_migrated_is_an_error(tmp_path: Path) -> None:
 def test_a_store_that_is_no_database_is_an_error(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     (tmp_path / "store.db").write_text("nothing of the kind " * 1000, encoding="utf-8")
-    assert errors(list(run_checks(settings, online=False))) == [("store", 69)]
+    findings = list(run_checks(settings, online=False))
+    assert errors(findings) == [("store", 69)]
+    assert f"{tmp_path}/store.db is no SQLite database" in findings[-1].what
+    assert "db upgrade" not in findings[-1].cure
 
 
 def test_an_unreachable_postgresql_is_an_error_without_its_password(tmp_path: Path) -> None:
@@ -107,31 +116,33 @@ def test_the_fleet_is_read_only_when_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "affected"),
-    [
-        ((3, 6, 9), False),
-        ((3, 7, 0), True),
-        ((3, 40, 1), True),
-        ((3, 44, 5), True),
-        ((3, 44, 6), False),
-        ((3, 45, 0), True),
-        ((3, 50, 6), True),
-        ((3, 50, 7), False),
-        ((3, 51, 2), True),
-        ((3, 51, 3), False),
-        ((3, 52, 0), False),
-    ],
-)
-def test_the_versions_of_sqlite_with_the_wal_reset_bug_are_known(version: tuple[int, int, int], affected: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    assert has_wal_reset_bug(version) is affected
-
-
-@pytest.mark.parametrize(
     ("codes", "expected"), [([], 0), ([69], 69), ([78], 78), ([69, 78, 69], 78)], ids=["none", "69", "78", "both"]
 )
 def test_what_must_be_corrected_here_outranks_what_is_unavailable(codes: list[int], expected: int) -> None:
     findings = [Finding(ERROR, "x", "y", exit_code=code) for code in codes]
     assert exit_code([*findings, Finding(Level.WARNING, "x", "y")]) == expected
+
+
+@pytest.mark.parametrize(
+    ("starting", "pushing", "said"),
+    [
+        (1, 0, "1 error keeps the daemon from starting"),
+        (2, 0, "2 errors keep the daemon from starting"),
+        (0, 1, "1 error keeps the daemon from pushing; it would start, and try again by itself"),
+        (0, 2, "2 errors keep the daemon from pushing; it would start, and try again by itself"),
+        (2, 1, "2 errors keep the daemon from starting, and 1 error keeps it from pushing"),
+    ],
+)
+def test_what_keeps_the_daemon_from_starting_is_told_from_what_keeps_it_from_pushing(
+    starting: int, pushing: int, said: str
+) -> None:
+    findings = [Finding(ERROR, "store", "x")] * starting + [Finding(ERROR, "DE*ABC", "x", starts=True)] * pushing
+    assert consequence([*findings, Finding(Level.WARNING, "x", "y")]) == said
+
+
+def test_an_unreachable_hub_does_not_keep_the_daemon_from_starting(tmp_path: Path) -> None:
+    settings = migrated(settings_in(tmp_path, **{"hub.url": "https://localhost:1/api/oicp"}))
+    assert "from pushing; it would start" in consequence(list(run_checks(settings, online=True)))
 
 
 def test_the_example_settings_load_and_name_every_section_and_their_defaults() -> None:

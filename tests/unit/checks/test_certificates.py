@@ -48,6 +48,11 @@ def test_an_expired_certificate_is_an_error(folder: Path) -> None:
     assert "expired on 2026-08-30 12:00 UTC" in finding.what
 
 
+@pytest.mark.parametrize(("left", "said"), [(0, "in less than a day"), (1, "in 1 day"), (2, "in 2 days")])
+def test_the_days_that_are_left_are_counted_in_words(folder: Path, left: int, said: str) -> None:
+    assert only(look(folder, at=NOW + timedelta(days=90 - left)), Level.WARNING).what.endswith(said)
+
+
 def test_a_certificate_that_is_not_yet_valid_is_an_error(folder: Path) -> None:
     finding = only(look(folder, at=NOW - timedelta(days=1)), Level.ERROR)
     assert "not valid before 2026-06-01 11:00 UTC" in finding.what

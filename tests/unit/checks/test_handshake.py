@@ -113,6 +113,7 @@ def test_a_hub_of_an_unknown_authority_is_an_error(pki: Path, foreign: Path) -> 
         finding = shake(pki, port, ca=foreign / "hub-ca.pem")
     assert (finding.level, finding.exit_code) == (Level.ERROR, 78)
     assert "does not vouch for" in finding.what
+    assert finding.starts
     assert "hub.ca_file" in finding.cure
 
 
@@ -151,6 +152,7 @@ def test_a_closed_port_is_unavailable(pki: Path) -> None:
     finding = shake(pki, port)
     assert (finding.level, finding.exit_code) == (Level.ERROR, 69)
     assert "refuses the connection" in finding.what
+    assert finding.starts
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64])

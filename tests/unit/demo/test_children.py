@@ -34,7 +34,7 @@ def test_a_command_announces_itself_and_ends_cleanly(tmp_path, stop):
 def test_a_command_that_does_not_start_says_why(tmp_path, stop):
     with (
         hub(tmp_path, "--operator", "CH-REP") as child,
-        pytest.raises(SceneFailedError, match=r"did not start, it ended with 78; its log ends with\n.*CH-REP"),
+        pytest.raises(SceneFailedError, match=r"did not start, it ended with 2; its log ends with\n.*CH-REP"),
     ):
         child.announcement(within=60, stop=stop)
 

@@ -75,7 +75,7 @@ def test_rows_that_cannot_be_pushed_are_counted_by_reason():
         "EVSEs have a malformed EvseID": 1,
         "rows name a charging spot that another row names": 1,
         "EVSEs name another operator inside their EvseID": 1,
-        "EVSEs of operator FR*AAA belong to no lane": 1,
+        "EVSEs are pushed by no lane since no account serves operator FR*AAA": 1,
     }
     assert found.left_out == 4
 
@@ -84,9 +84,9 @@ def test_an_operator_that_is_none_is_named_together_with_what_else_is_wrong():
     found = judged(row("CHREPE1", "CH-REP"), row("SI060E1", "CH-REP"), row("CHESWIE1", "CH*SWISSCHARGE"))
 
     assert reasons(found) == {
-        "EVSEs have CH-REP as operator_id, which is no OperatorID": 2,
+        "EVSEs are pushed by no lane since CH-REP in operator_id is no OperatorID": 2,
         "EVSEs name another operator inside their EvseID": 1,
-        "EVSEs have CH*SWISSCHARGE as operator_id, which is no OperatorID": 1,
+        "EVSEs are pushed by no lane since CH*SWISSCHARGE in operator_id is no OperatorID": 1,
         "EVSEs have a malformed EvseID": 1,
     }
     assert found.left_out == 3

@@ -25,6 +25,7 @@ def test_a_password_given_apart_takes_the_place_of_the_one_in_the_url():
         (f"mysql://user:{SECRET}@host/db", "mysql database"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
+        (f"sqlite:////tmp/store.db?{SECRET}=1", "has options"),
     ],
 )
 def test_a_wrong_url_is_refused_without_quoting_it(url: str, words: str):
@@ -40,12 +41,3 @@ def test_a_server_that_is_not_there_is_unavailable_and_the_error_names_no_secret
         pass
     assert caught.value.passes
     assert SECRET not in str(caught.value)
-
-
-def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path):
-    with (
-        open_store(f"sqlite:///{tmp_path}/no/such/folder/store.db") as store,
-        pytest.raises(StoreUnavailableError, match="unable to open"),
-        store.reading(),
-    ):
-        pass

@@ -58,6 +58,28 @@ def test_a_secret_in_the_drivers_words_is_blotted_out():
     assert "***" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "what", "cure"),
+    [
+        ("file is not a database", "is no SQLite database", "let store.url name another file"),
+        ("attempt to write a readonly database", "may not be written", "rights on the file"),
+        ("database disk image is malformed", "is damaged", "backup"),
+    ],
+)
+def test_what_is_wrong_with_the_file_names_it_and_is_not_cured_by_an_upgrade(words: str, what: str, cure: str):
+    with pytest.raises(StoreSchemaError) as caught, mapped_errors(store="the store /x.db"):
+        raise sqlite3.DatabaseError(words)
+    assert caught.value.what.startswith(f"the store /x.db {what}")
+    assert cure in caught.value.cure
+    assert "upgrade" not in caught.value.cure
+
+
+def test_what_passes_is_worded_for_a_command_that_runs_once_and_for_the_daemon():
+    with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
+        raise sqlite3.OperationalError("database is locked")
+    assert caught.value.cure.endswith("then try again; the daemon does so by itself")
+
+
 def test_long_words_are_cut():
     with pytest.raises(StoreError) as caught, mapped_errors():
         raise psycopg.OperationalError("x" * 5000)

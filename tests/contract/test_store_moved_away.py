@@ -1,0 +1,28 @@
+"""A lane whose SQLite file is moved away makes no other, and goes on when it is back."""
+
+from pathlib import Path
+
+import pytest
+
+from oicp_adapter.domain.errors import StoreError, StoreSchemaError
+from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.overview import lane_backlog
+from oicp_adapter.store.scope import LaneScope
+
+
+def test_a_file_that_was_moved_away_is_asked_for_until_it_is_back(sqlite_store, request, tmp_path):
+    path, scope = Path(sqlite_store.path), LaneScope("DEABC", frozenset({"DEABC"}))
+    lane = LaneStore(sqlite_store, scope, StatusMapping())
+    request.addfinalizer(lane.close)
+    lane.look()
+    away = tmp_path / "away.db"
+    path.rename(away)
+    with pytest.raises(StoreError):
+        lane.look()
+    for attempt in (lane.look, lambda: lane_backlog(sqlite_store, scope)):
+        with pytest.raises(StoreSchemaError, match=r"does not exist.*put the file back"):
+            attempt()
+    assert not path.exists()
+    away.rename(path)
+    assert not lane.look().hinted
