@@ -20,7 +20,6 @@ from oicp_adapter.sync.plan import Plan
 from oicp_adapter.sync.settle import Settled
 from oicp_adapter.sync.steps import Round
 
-
 _WORD: Final = 60
 
 
