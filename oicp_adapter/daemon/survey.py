@@ -21,7 +21,7 @@ from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus, lane_b
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejection
 
-PAUSE: Final = 2.0
+PAUSE: Final = 5.0
 """Seconds between two counts of what is open."""
 
 STOP_WITHIN: Final = 1.0

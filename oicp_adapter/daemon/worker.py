@@ -38,7 +38,7 @@ IDLE_LOOK: Final = timedelta(milliseconds=100)
 BUSY_FOR: Final = timedelta(seconds=2)
 """After the last change a lane counts as busy for so long."""
 
-RENEW_EVERY: Final = timedelta(seconds=2)
+RENEW_EVERY: Final = timedelta(seconds=4)
 """Between two renewals of a lease (a third of it, if shorter); also how soon a person's full load is seen."""
 
 ABSORB_EVERY: Final = timedelta(seconds=1)
