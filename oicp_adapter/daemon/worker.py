@@ -212,6 +212,7 @@ class LaneWorker:
             self._telemetry.overtaken(push.intent, answer.process_id)
             return
         self._sweep_what_is_in_doubt(settled.position)
+        self._show_state(settled.position, None, now)
         self._telemetry.recorded(
             push.intent, push.work, answer=answer, verdict=verdict, settled=settled, size=push.request.count, now=now
         )
@@ -276,9 +277,12 @@ class LaneWorker:
         if push is None:
             books.save_position(position)
         self._telemetry.read(now)
-        state = lane_state(position, books.intent, self._identity.holder, now)
-        self._telemetry.state(state, position.hold_reason, position.hold_detail)
+        self._show_state(position, books.intent, now)
         return push
+
+    def _show_state(self, position: Position, intent: Intent | None, now: datetime) -> None:
+        state = lane_state(position, intent, self._identity.holder, now)
+        self._telemetry.state(state, position.hold_reason, position.hold_detail)
 
     def _stand_by(self, position: Position) -> None:
         if self._epoch is not None:
