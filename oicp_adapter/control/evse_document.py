@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from oicp_adapter.control.words import plain_words
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.statuses import TRANSLATIONS
 from oicp_adapter.store.evses import EvseOverview
@@ -51,4 +50,4 @@ def _refusal(seen: EvseOverview) -> str | None:
     entry = seen.entry
     if entry is None or entry.refusal is None:
         return None
-    return f"{entry.refusal}: {plain_words(entry.refusal_detail)}" if entry.refusal_detail else entry.refusal
+    return f"{entry.refusal}: {entry.refusal_detail}" if entry.refusal_detail else entry.refusal

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from oicp_adapter.control.words import plain_words
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.resolution import Resolution
 from oicp_adapter.domain.statuses import TRANSLATIONS, TemporaryStatus
@@ -90,7 +89,7 @@ def _where_it_stands(seen: EvseOverview) -> Iterator[str]:
 
 
 def _state(entry: Entry, state: EvseState) -> Iterator[str]:
-    words = foreign_text(plain_words(entry.refusal_detail or "no words"))
+    words = foreign_text(entry.refusal_detail or "no words")
     refused = f"{entry.refusal}, {words}" if entry.refusal else None
     match state:
         case EvseState.IN_SYNC:

