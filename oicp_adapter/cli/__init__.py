@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from oicp_adapter.domain.errors import MalformedIdentifierError, WrongArgumentError
+from oicp_adapter.domain.identifiers import parse_operator_id
+
 if TYPE_CHECKING:
     from oicp_adapter.settings import Settings
 
@@ -37,8 +40,7 @@ class Invocation:
         Raises:
             ConfigurationError: Anything in them is wrong.
         """
-        # Their model takes a while to import; `run` lets its signal handlers stand before.
-        from oicp_adapter.settings import load_settings  # noqa: PLC0415
+        from oicp_adapter.settings import load_settings  # noqa: PLC0415 - slow to import; `run` heeds signals before
 
         return load_settings(self.config, overrides, os.environ)
 
@@ -47,3 +49,17 @@ def invocation(context: typer.Context) -> Invocation:
     """Return what stands on the command line before the command."""
     found = context.find_object(Invocation)
     return found if found is not None else Invocation()
+
+
+def operator_id_argument(text: str, option: str) -> str:
+    """
+    Return an OperatorID of the command line as it came.
+
+    Raises:
+        WrongArgumentError: It follows neither the ISO nor the DIN form.
+    """
+    try:
+        parse_operator_id(text)
+    except MalformedIdentifierError as exc:
+        raise WrongArgumentError(str(exc), cure=f"correct {option}") from exc
+    return text

@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
+from oicp_adapter.cli import operator_id_argument
 from oicp_adapter.cli.output import note, print_json, print_table
-from oicp_adapter.domain.errors import ConfigurationError, MalformedIdentifierError
-from oicp_adapter.domain.identifiers import parse_operator_id
 from oicp_adapter.oicp.certificates import CertificateFacts, inspect_certificate
 from oicp_adapter.oicp.development_pki import DEFAULT_HUB_NAMES, create_development_pki
 
@@ -33,7 +32,7 @@ def dev(
     """Make the certificates of a simulated hub and of its operators: for development only."""
     operators = operator or [DEFAULT_OPERATOR]
     for text in operators:
-        _require_operator_id(text)
+        operator_id_argument(text, "--operator")
     made = create_development_pki(
         directory,
         operators=operators,
@@ -63,13 +62,6 @@ def show(
         return
     for description in shown:
         print_table(("file", str(description.pop("file"))), [(key, _line(value)) for key, value in description.items()])
-
-
-def _require_operator_id(text: str) -> None:
-    try:
-        parse_operator_id(text)
-    except MalformedIdentifierError as exc:
-        raise ConfigurationError(str(exc), cure="correct --operator") from exc
 
 
 def _described(path: Path, facts: CertificateFacts, now: datetime) -> dict[str, object]:

@@ -12,9 +12,10 @@ from typing import Annotated, Final
 
 import typer
 
+from oicp_adapter.cli import operator_id_argument
 from oicp_adapter.cli.output import note, print_json
-from oicp_adapter.domain.errors import MalformedIdentifierError, WrongArgumentError, foreign_text
-from oicp_adapter.domain.identifiers import operator_key, parse_operator_id
+from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
+from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.logs import configure_logging
 from oicp_adapter.oicp.development_pki import DevelopmentPki, create_development_pki
 from oicp_adapter.settings import LogSettings
@@ -101,7 +102,7 @@ def _partners(operators: Sequence[str], sub_operators: Sequence[str]) -> dict[st
     Raises:
         WrongArgumentError: An OperatorID is malformed, or a sub operator names no partner.
     """
-    partners: dict[str, frozenset[str]] = {_operator_id(text, "--operator"): frozenset() for text in operators}
+    partners: dict[str, frozenset[str]] = {operator_id_argument(text, "--operator"): frozenset() for text in operators}
     for text in sub_operators:
         partner, _, sub_operator = text.partition("=")
         known = [name for name in partners if operator_key(name) == operator_key(partner)]
@@ -110,13 +111,5 @@ def _partners(operators: Sequence[str], sub_operators: Sequence[str]) -> dict[st
                 f"--sub-operator {foreign_text(text, 60)!r} belongs to no partner",
                 cure="write OPERATOR=SUB, with OPERATOR an --operator",
             )
-        partners[known[0]] |= {_operator_id(sub_operator, "--sub-operator")}
+        partners[known[0]] |= {operator_id_argument(sub_operator, "--sub-operator")}
     return partners
-
-
-def _operator_id(text: str, option: str) -> str:
-    try:
-        parse_operator_id(text)
-    except MalformedIdentifierError as exc:
-        raise WrongArgumentError(str(exc), cure=f"correct {option}") from exc
-    return text

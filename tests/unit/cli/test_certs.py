@@ -34,7 +34,7 @@ def test_a_person_gets_tables(tmp_path: Path) -> None:
 
 def test_an_operator_outside_the_grammar_is_refused(tmp_path: Path) -> None:
     result = call("dev", str(tmp_path), "--operator", "CH-REP")
-    assert result.exit_code == 78
+    assert result.exit_code == 2
     assert "is no OperatorID" in result.stderr
     assert not list(tmp_path.iterdir())
 
