@@ -80,7 +80,7 @@ class Commands(TyperGroup):
             raise typer.Exit(0) from exc  # the reader has seen enough; `main` lets go of stdout
         except (typer.Abort, typer.Exit):
             raise
-        except Exception as exc:
+        except Exception as exc:  # whatever is left: nobody sees a traceback who did not ask for one
             if hasattr(exc, "exit_code"):  # wrong usage, which Typer shows itself
                 raise
             what = f"internal error: {type(exc).__name__}: {foreign_text(exc)} (--debug shows where)"

@@ -23,11 +23,10 @@ def run(
     """Run the daemon until it is told to stop (SIGTERM, SIGINT); a second signal cuts what is under way."""
     for number in STOPS:
         signal.signal(number, _leave)
-    # The imports take most of the start, so the handlers stand before them.
-    from oicp_adapter.app import build_daemon  # noqa: PLC0415
-    from oicp_adapter.checks import Level, run_checks  # noqa: PLC0415
-    from oicp_adapter.cli.check import exit_code  # noqa: PLC0415
-    from oicp_adapter.logs import configure_logging  # noqa: PLC0415
+    from oicp_adapter.app import build_daemon  # noqa: PLC0415 - imports take most of the start: handlers stand first
+    from oicp_adapter.checks import Level, run_checks  # noqa: PLC0415 - as above
+    from oicp_adapter.cli.check import exit_code  # noqa: PLC0415 - as above
+    from oicp_adapter.logs import configure_logging  # noqa: PLC0415 - as above
 
     overrides = {} if monitoring_port is None else {"monitoring.port": monitoring_port}
     settings = invocation(context).settings(overrides)
