@@ -247,15 +247,6 @@ def site_pki(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentPki:
 
 
 @pytest.fixture(scope="session")
-def site_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("store") / "migrated.db"
-    with open_store(f"sqlite:///{path}") as store:
-        upgrade(store)
-    return path
-
-
-@pytest.fixture(scope="session")
 def site_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated PostgreSQL database on a server of this test run's own."""
     with warnings.catch_warnings():
@@ -270,9 +261,9 @@ def site_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def store_url(site_file: Path, tmp_path: Path) -> str:
+def store_url(migrated_file: Path, tmp_path: Path) -> str:
     """The store of the test; a SQLite file unless the test says otherwise."""
-    shutil.copy(site_file, tmp_path / "store.db")
+    shutil.copy(migrated_file, tmp_path / "store.db")
     return f"sqlite:///{tmp_path}/store.db"
 
 

@@ -54,15 +54,6 @@ def migrated_database(server_url: str) -> str:
     return "migrated"
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the adapter's tables, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
-    with open_store(f"sqlite:///{path}") as store:
-        upgrade(store)
-    return path
-
-
 @pytest.fixture
 def pg_url(server_url: str, migrated_database: str) -> Iterator[str]:
     """URL of a migrated PostgreSQL database of this test's own."""
