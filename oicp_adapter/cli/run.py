@@ -11,7 +11,8 @@ import typer
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json
 
-STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+"""In this order, so that whoever sees the second heeded may send either."""
 
 
 def run(
