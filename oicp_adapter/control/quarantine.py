@@ -130,7 +130,8 @@ def why_not_released(
         if found is None:
             yield f"{name} is not in quarantine: no such EVSE is in the store"
         elif found.rejected is not None:
-            yield f"{name} cannot be released: its row never leaves the house ({found.rejected.detail})"
+            cure = _cure(found.rejected)
+            yield f"{name} cannot be released: its row never leaves the house ({found.rejected.detail}); {cure}"
         else:
             yield f"{name} is not in quarantine: its state is {found.state}"
 

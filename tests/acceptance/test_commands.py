@@ -159,7 +159,7 @@ def test_quarantine_lists_what_was_refused_and_what_never_leaves_the_house(site,
     site.write("DE*ABC*E2")
     site.write("nonsense")
     site.write("DE*NOB*E1", operator="DE*NOB")
-    refusal = {"refusal": "record_refused", "refusal_detail": "[{'fieldReference': 'x'}]", "failures": 3}
+    refusal = {"refusal": "record_refused", "refusal_detail": "fieldReference: x", "failures": 3}
     save(E1={"retry_at": later(hours=1), "first_failed_at": later(hours=-1), **refusal}, E2={})
     shown = {each["evseId"]: each for each in json.loads(call("quarantine", "list", "--json").stdout)}
     assert {name: (each["releasable"], each["reason"]) for name, each in shown.items()} == {
