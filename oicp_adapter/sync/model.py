@@ -173,7 +173,7 @@ class Position:
         hold_reason: An account fault, or that everything is refused, holds the lane; a value of `Reason`.
         hold_detail: The hub's own words about it, cut.
         last_success_at: When the hub last performed a request.
-        refused_streak: Single records refused that never failed before the last success.
+        refused_streak: Requests refused in a row, none performed in between.
         flip_first: The last refusal that was cleared up was about existence, so try that first.
         after_suspect: The last request carried suspects, so healthy records go first now.
         doubted_before: An unanswered full load puts in doubt whatever was asserted before this instant.

@@ -6,9 +6,9 @@ Everything that turns a verdict into ledger rows and a lane's position lives in 
 1. Only an acknowledgement writes `acknowledged`; it takes back a doubt, and a debt only if the push began after it.
 2. An unknown outcome leaves doubt now and a debt for later: the lost request may land after its own correction.
 3. A refusal that names nobody halves the request. A record alone in its request is refused twice, once for each belief
-   about its existence, before it is called bad, and only if the hub took something else since it first failed: without
-   that proof the lane is held instead. The belief itself changes by an acknowledgement alone, or when a delete is
-   taken as done.
+   about its existence, before it is called bad, and only if the hub took something else since it first failed and has
+   not refused everything since: without that proof the lane is held instead. The belief itself changes by an
+   acknowledgement alone, or when a delete is taken as done.
 4. The hub's or the account's fault is the lane's to wait out, never a record's.
 """
 
@@ -269,14 +269,12 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
         gone = [_taken_as_gone(_acknowledged(record, entry, exchange, position), exchange) for record, entry in rows]
         return Settled(gone, replace(position, silent_until=None))
     failed = [_failed(_untouched(entry, exchange), record, exchange) for record, entry in rows]
-    to_blame = bool(failed) and all(_hub_takes_others(entry, position) for entry in failed)
-    streak = position.refused_streak + (0 if to_blame else 1)
-    position = replace(position, silent_until=None, refused_streak=streak)
+    position = replace(position, silent_until=None, refused_streak=position.refused_streak + 1)
     if len(failed) == 1:
         saved, position = _refused_single(failed[0], exchange, position)
     else:
         saved, position = _refused_batch(failed, exchange, position)
-    if streak < EVERYTHING or to_blame:
+    if position.refused_streak < EVERYTHING:
         return Settled(saved, position, _bad(saved))
     released = [replace(entry, batch_cap=None) for entry in saved]
     failures = position.failures + 1
@@ -380,8 +378,12 @@ def _bad(entries: Sequence[Entry]) -> int:
 
 
 def _hub_takes_others(entry: Entry, position: Position) -> bool:
-    """Tell whether the hub performed a request since this record first failed: then the record is to blame."""
-    if entry.first_failed_at is None or position.last_success_at is None:
+    """
+    Tell whether the hub performed a request since this record first failed: then the record is to blame.
+
+    A hub that has since refused one request after the other is no such proof any more.
+    """
+    if entry.first_failed_at is None or position.last_success_at is None or position.refused_streak >= EVERYTHING:
         return False
     return position.last_success_at > entry.first_failed_at
 

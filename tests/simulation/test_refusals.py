@@ -10,6 +10,7 @@ from lane import OPERATOR, ROUND_TRIP, Lane, evse
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.model import Action, Policy, Presence
+from oicp_adapter.sync.settle import EVERYTHING
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -235,6 +236,21 @@ def test_a_hub_that_refuses_everything_holds_the_lane_quarantines_nobody_and_the
     assert lane.now - healed_at <= MINUTE + lane.policy.settle
     assert len(lane.since(healed_at)) <= 10
     assert lane.books.position.hold_reason is None
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_a_hub_that_begins_to_refuse_everything_during_a_hunt_costs_a_few_records_one_quarantine(after: int) -> None:
+    lane = in_sync(100)
+    lane.inject(kind="poison", evse_id=evse(77), poison="022")
+    change_all(lane, 100)
+    lane.run(MINUTE, until=lambda: len(lane.sent) == after)
+    lane.inject(kind="refuse_everything")
+    lane.run(HOUR / 2)
+    assert lane.quarantined <= EVERYTHING // 2
+    assert lane.books.position.hold_reason == Reason.EVERYTHING_REFUSED
+    lane.faults.clear()
+    lane.run(2 * MINUTE, until=lambda: lane.converged)
+    assert lane.converged
 
 
 def test_a_change_during_the_hold_is_tried_within_the_settle_time() -> None:
