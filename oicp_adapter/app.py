@@ -4,6 +4,9 @@ import os
 import random
 import secrets
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +20,14 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.sole import SoleDaemon
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.daemon.telemetry import LaneTelemetry
+from oicp_adapter.daemon.witness import MemoryWitness, WitnessFile
 from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
 from oicp_adapter.logs import RepeatFilter
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime
 from oicp_adapter.settings import OperatorSettings, PushMode, Settings
 from oicp_adapter.store.configured import configured_store
-from oicp_adapter.store.engine import Store
+from oicp_adapter.store.engine import Store, system_clock
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.scope import LaneScope
@@ -46,9 +50,15 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
     sole = SoleDaemon(Path(store.path)) if store.path is not None else None
     metrics = Metrics(list(scopes))
     working = settings.push.mode is not PushMode.OFF
-    holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}"
+    shared = _Shared(
+        store=store,
+        metrics=metrics,
+        holder=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}",
+        witnesses=WitnessFile(Path(store.path)) if store.path is not None else None,
+        counted=_counted_on(system_clock(), boottime()),
+    )
     lanes = [
-        _lane(settings, operator, scope, store=store, metrics=metrics, holder=holder, sole=sole is not None)
+        _lane(settings, operator, scope, shared)
         for operator, scope in zip(settings.operators, scopes.values(), strict=True)
         if working
     ]
@@ -71,16 +81,25 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
     )
 
 
-def _lane(
-    settings: Settings,
-    operator: OperatorSettings,
-    scope: LaneScope,
-    *,
-    store: Store,
-    metrics: Metrics,
-    holder: str,
-    sole: bool,
-) -> LaneThread:
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """
+    What all lanes of the process have in common.
+
+    Attributes:
+        holder: Names this process in leases.
+        witnesses: None: the store is a server's, which other processes use too.
+        counted: What the time should be by the clock that this host started the process with.
+    """
+
+    store: Store
+    metrics: Metrics
+    holder: str
+    witnesses: WitnessFile | None
+    counted: Callable[[], datetime]
+
+
+def _lane(settings: Settings, operator: OperatorSettings, scope: LaneScope, shared: _Shared) -> LaneThread:
     password = _reveal(operator.private_key_password)
     certificate = ClientIdentity(
         certificate=operator.certificate,
@@ -92,16 +111,24 @@ def _lane(
         base_url=settings.hub.url, identity=certificate, request_timeout=settings.hub.request_timeout, clock=boottime
     )
     mapping = settings.status_mapping()
-    lane_store = LaneStore(store, scope, mapping)
+    lane_store = LaneStore(shared.store, scope, mapping, hub_url=settings.hub.url)
     worker = LaneWorker(
-        LaneIdentity(operator.id, operator.name, frozenset(operator.operator_keys), holder, sole),
+        LaneIdentity(
+            operator.id,
+            operator.name,
+            frozenset(operator.operator_keys),
+            shared.holder,
+            sole=shared.witnesses is not None,
+        ),
         LaneResources(
             store=lane_store,
             client=client,
-            telemetry=LaneTelemetry(operator.id, metrics),
-            full_load_records=partial(full_load_records, store, scope.lane),
+            telemetry=LaneTelemetry(operator.id, shared.metrics),
+            full_load_records=partial(full_load_records, shared.store, scope.lane),
             draw=random.SystemRandom().random,
             clock=boottime,
+            counted=shared.counted,
+            witness=shared.witnesses.of(scope.lane) if shared.witnesses is not None else MemoryWitness(),
         ),
         policy=settings.policy(),
         mapping=mapping,
@@ -114,9 +141,14 @@ def _lane(
         store=lane_store,
         client=client,
         certificate=certificate,
-        metrics=metrics,
+        metrics=shared.metrics,
         clock=boottime,
     )
+
+
+def _counted_on(started: datetime, at: float) -> Callable[[], datetime]:
+    """Return a clock that counts on from an instant by seconds alone, whatever is done to the host's time."""
+    return lambda: started + timedelta(seconds=boottime() - at)
 
 
 def _tell_repeats(repeats: RepeatFilter) -> None:

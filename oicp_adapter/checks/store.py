@@ -6,13 +6,14 @@ from typing import Final
 
 from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.checks.rows import row_findings
-from oicp_adapter.domain.errors import ConfigurationError, StoreError, StoreSchemaError
+from oicp_adapter.domain.errors import ConfigurationError, ForeignStoreError, StoreError, StoreSchemaError
 from oicp_adapter.settings import Settings
-from oicp_adapter.store.configured import configured_store
+from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import UPGRADE
 from oicp_adapter.store.health import has_wal_bug
 from oicp_adapter.store.migrate import check
+from oicp_adapter.store.operations import strangeness
 
 SUBJECT: Final = "store"
 
@@ -30,9 +31,17 @@ def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
                     "install SQLite 3.51.3 (or 3.50.7, 3.44.6), or use PostgreSQL; until then keep backups",
                 )
             if fleet:
+                yield from _identity(store, settings)
                 yield from row_findings(store, settings)
     except (StoreError, ConfigurationError) as exc:
         yield Finding.from_error(SUBJECT, exc)
+
+
+def _identity(store: Store, settings: Settings) -> Iterator[Finding]:
+    for operator, scope in zip(settings.operators, lane_scopes(settings), strict=True):
+        different = strangeness(store, scope.lane, hub_url=settings.hub.url)
+        if different:
+            yield Finding.from_error(SUBJECT, ForeignStoreError(operator.id, different))
 
 
 def _schema(store: Store, url: str) -> Finding:

@@ -1,4 +1,4 @@
-"""What people ask of a lane: a full load, a release from quarantine, an approval of withdrawals."""
+"""What people ask of a lane: a full load, a release from quarantine, an approval of withdrawals, another store."""
 
 import getpass
 import hashlib
@@ -22,14 +22,17 @@ from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import (
     HeldWithdrawal,
+    adopt_store,
     approve_withdrawals,
     held_withdrawals,
     release_quarantine,
     request_full_load,
+    strangeness,
 )
 from oicp_adapter.store.scope import LaneScope
 
 _Operator = Annotated[str | None, typer.Option(metavar="OPERATOR_ID", help="One lane; none: all.")]
+_Author = Annotated[str | None, typer.Option(help="Who decides; none: the user of this process.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DETAINED = ("operator", "EVSE", "since", "failures", "reason", "detail", "next attempt", "releasable", "what to do")
 _HELD = ("operator", "EVSE", "at the hub", "held since")
@@ -67,6 +70,28 @@ def full_load(
         for name, scope in lanes.wanted.items():
             request_full_load(lanes.store, scope.lane, by=getpass.getuser())
             note(f"{name}: a full load is the lane's next request once it has no doubt, debt, refusal or hold")
+
+
+def adopt(
+    context: typer.Context,
+    operator: _Operator = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: _Author = None,
+) -> None:
+    """Take a store that was moved, restored or cloned for a lane's own; the daemon pushes from it then."""
+    with _lanes(context, operator) as lanes:
+        hub_url, policy = lanes.settings.hub.url, lanes.settings.policy()
+        strange = {name: strangeness(lanes.store, scope.lane, hub_url=hub_url) for name, scope in lanes.wanted.items()}
+        for name, different in strange.items():
+            note(f"{name}: {'; '.join(different) or 'the store is its own: there is nothing to adopt'}")
+        adopted = [name for name, different in strange.items() if different]
+        if adopted and not yes and not _confirmed(f"push from this store for {', '.join(adopted)}?"):
+            raise typer.Abort
+        for name in adopted:
+            scope = lanes.wanted[name]
+            adopt_store(lanes.store, scope.lane, hub_url=hub_url, by=by or getpass.getuser(), policy=policy)
+            note(f"{name}: adopted; every EVSE is asserted again, and no full load goes out before you ask for it")
 
 
 @quarantine.command("list")
@@ -131,7 +156,7 @@ def approve(
     name: Annotated[str, typer.Argument(metavar="SET", help="As `withdrawals list` names it.")],
     operator: _Operator = None,
     *,
-    by: Annotated[str | None, typer.Option(help="Who approves; none: the user of this process.")] = None,
+    by: _Author = None,
 ) -> None:
     """Approve exactly the set of withdrawals that was shown; a set that has changed since is refused."""
     with _lanes(context, operator) as lanes:

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "plan": "status:plan",
     "temporary": "temporary:temporary",
     "full-load": "lanes:full_load",
+    "adopt": "lanes:adopt",
     "quarantine": "lanes:quarantine",
     "withdrawals": "lanes:withdrawals",
     "db": "db:db",

@@ -51,6 +51,15 @@ class LaneTelemetry:
         """Report that another process leads the lane now."""
         self._log.warning("lane.lost", holder=holder, epoch=epoch)
 
+    def distrusted(self, *, attempt: int, witnessed: int) -> None:
+        """Report that the store has lost what it had committed, so that everything is in doubt."""
+        self._log.error(
+            "store.went_back",
+            attempt=attempt,
+            witnessed=witnessed,
+            consequence="every EVSE is asserted again; no full load before a person asks for it with full-load",
+        )
+
     def read(self, now: datetime) -> None:
         """Note that the store was read."""
         self._metrics.last_store_read.labels(self._operator).set(now.timestamp())

@@ -8,11 +8,13 @@ Carries one lane's changes to the hub: takes the steps of `sync.steps` inside th
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from oicp_adapter.daemon.telemetry import LaneTelemetry
+from oicp_adapter.daemon.trust import StoreTrust
+from oicp_adapter.daemon.witness import MemoryWitness, Witness
 from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.oicp.client import HubClient, PushRequest
@@ -21,6 +23,7 @@ from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
+from oicp_adapter.sync.identity import StoreIdentity
 from oicp_adapter.sync.lease import claim, lane_state, release
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
 from oicp_adapter.sync.pacing import ready_at
@@ -46,6 +49,9 @@ ABSORB_EVERY: Final = timedelta(seconds=1)
 
 LOOK_AHEAD: Final = 100
 """Changes looked at beyond what one request holds, to find what becomes less usable; each costs a second look."""
+
+CLOCK_STEP: Final = timedelta(seconds=1)
+"""A clock that went back further was set back; less is how clocks are."""
 
 FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
 """A full load that is due but must wait for a clean ledger is reconsidered this often."""
@@ -89,6 +95,8 @@ class LaneResources:
         full_load_records: Streams the records of the full load in flight.
         draw: Uniform in [0, 1).
         clock: Seconds that go on while the host sleeps; the client compares `send_before` with the same.
+        counted: What the time should be by the clock that this host started with; None: the store's is believed.
+        witness: Remembers outside of the store how far the lane had come.
     """
 
     store: LaneStore
@@ -97,6 +105,8 @@ class LaneResources:
     full_load_records: Callable[[], Iterator[Record]]
     draw: Callable[[], float]
     clock: Callable[[], float]
+    counted: Callable[[], datetime] | None = None
+    witness: Witness = field(default_factory=MemoryWitness)
 
 
 class LaneWorker:
@@ -126,6 +136,14 @@ class LaneWorker:
         self._full_load_records = resources.full_load_records
         self._draw = resources.draw
         self._clock = resources.clock
+        self._trust = StoreTrust(
+            identity.operator_id,
+            policy=policy,
+            telemetry=resources.telemetry,
+            witness=resources.witness,
+            counted=resources.counted,
+            sole=identity.sole,
+        )
         self._policy = policy
         self._mapping = mapping
         self._sweep_every = sweep_every
@@ -162,17 +180,23 @@ class LaneWorker:
     def prepare(self) -> Push | None:
         """Commit the intent of the next push; None: nothing is to be pushed now."""
         look = self._store.look()
+        self._trust.heed_clock(look.now)
+        if self._now - look.now > CLOCK_STEP:
+            self._due.clear()  # what was due at instants that are far away now
         self._now = look.now
-        if not self._must_act(look):
+        found = self._store.unrecognised()
+        if found is None and not self._must_act(look):
             return None
         # The watch starts before the database's clock is read: a slow commit then eats from our time, not from the
         # silence that a successor keeps.
         self._send_before = self._clock() + self._policy.send_within.total_seconds()
         with self._store.transaction() as books:
-            push = self._decide(books)
+            push = self._decide(books, found)
             if push is not None:
                 # If the commit below fails, nobody can tell whether the intent is there; but it was never sent.
                 self._exchange = push, Answer(Progress.NOT_SENT, TransportFault.DEADLINE_BEFORE_SEND)
+        self._store.recognised = True
+        self._trust.committed(books)
         return push
 
     def send(self, push: Push) -> Answer:
@@ -206,6 +230,7 @@ class LaneWorker:
                 books.save_position(settled.position)
                 books.clear_intent()
             now = books.now
+        self._trust.committed(books)
         self._exchange = None
         self._due.pop("ready", None)
         if settled is None:
@@ -251,13 +276,19 @@ class LaneWorker:
         ready = self._due.get("ready", self._now)
         return min(IDLE_LOOK, ready - self._now) if ready > self._now else IDLE_LOOK
 
-    def _decide(self, books: LaneTransaction) -> Push | None:
+    def _decide(self, books: LaneTransaction, found: StoreIdentity | None) -> Push | None:
         """Take the lease, clear what an earlier holder left open, and find the next push."""
         self._now = now = books.now
-        position = claim(books.position, self._identity.holder, now, self._policy, sole=self._identity.sole)
+        known = self._trust.recognise(books, found)
+        before = self._trust.reached(books)
+        doubted = self._trust.doubted(books, before, epoch=self._epoch or 0, known=known, found=found)
+        if doubted is not None:
+            before, self._epoch = doubted, None
+        position = claim(before, self._identity.holder, now, self._policy, sole=self._identity.sole)
         self._due["renew"] = now + min(RENEW_EVERY, self._policy.lease / 3)
         if position is None:
-            self._stand_by(books.position)
+            books.save_position(before)
+            self._stand_by(before)
             return None
         if self._epoch != position.epoch:
             self._take_over(position)
@@ -405,6 +436,7 @@ class LaneWorker:
             if not self._is_due("sweep"):
                 return False
             self._sweep = self._store.sweep(asserted_before=self._doubted_before)
+            self._store.recognised = False  # behind a pooler another server may have taken over unseen
         page = next(self._sweep, None)
         if page is not None:
             self._telemetry.swept_page(page)

@@ -9,12 +9,16 @@ The one tree of errors.
     |- MalformedIdentifierError      an EvseID or OperatorID follows neither grammar
     |- StoreError                69  the shared store
     |  |- StoreUnavailableError      passes by itself: no connection, lock time-out, server restarting
-    |  `- StoreSchemaError           does not pass: tables missing, of another version, or without the rights
+    |  |- StoreSchemaError           does not pass: tables missing, of another version, or without the rights
+    |  |- ForeignStoreError      78  the store is not the one that the lane knows, until a person adopts it
+    |  `- StoreClockError            its clock is absurdly far away, so no window can be judged
     `- LaneHeldElsewhereError    75  another process holds the lane, and that is final
 
 Answers of the hub are not errors: they are classified (`sync/classify.py`).
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -30,6 +34,8 @@ class ErrorReason(StrEnum):
     MALFORMED_IDENTIFIER = "malformed_identifier"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_SCHEMA = "store_schema"
+    FOREIGN_STORE = "foreign_store"
+    STORE_CLOCK = "store_clock"
     LANE_HELD_ELSEWHERE = "lane_held_elsewhere"
 
 
@@ -138,6 +144,47 @@ class StoreSchemaError(StoreError):
     """The store's tables are missing, of another version, or out of reach of this user."""
 
     reason = ErrorReason.STORE_SCHEMA
+
+
+class ForeignStoreError(StoreError):
+    """
+    The store is not the one that a lane knows: a clone, a copy, another hub's.
+
+    Attributes:
+        differences: What differs, in words.
+    """
+
+    reason = ErrorReason.FOREIGN_STORE
+    exit_code = 78
+
+    def __init__(self, lane: str, differences: Sequence[str]) -> None:
+        self.differences = tuple(differences)
+        super().__init__(
+            f"lane {lane} knows another store than this ({foreign_text('; '.join(differences))}), so nothing is sent",
+            cure="stop this daemon if the store is a copy; else run `oicp-adapter adopt`",
+        )
+
+
+class StoreClockError(StoreError):
+    """
+    The clock that decides is absurdly far from what this host has counted since the daemon started.
+
+    Attributes:
+        now: By the store's clock.
+        counted: By this host.
+    """
+
+    reason = ErrorReason.STORE_CLOCK
+    passes = True
+
+    def __init__(self, *, now: datetime, counted: datetime) -> None:
+        self.now = now
+        self.counted = counted
+        super().__init__(
+            f"the store's clock says {now:%Y-%m-%d %H:%M} UTC, this host has counted to {counted:%Y-%m-%d %H:%M} UTC, "
+            "so no temporary status is started or ended and nothing is sent",
+            cure="set the clock right; if it is right, restart the daemon",
+        )
 
 
 class LaneHeldElsewhereError(AdapterError):

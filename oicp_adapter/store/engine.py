@@ -70,6 +70,7 @@ class Store:
     Attributes:
         dialect: Which of the two stores it is.
         address: Its URL without the password.
+        server: Host and port of the database server; a host that is empty or begins with `/` is this machine.
     """
 
     def __init__(self, url: URL, *, clock: Clock) -> None:
@@ -77,6 +78,7 @@ class Store:
         self.dialect: Dialect = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
         self.address = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         self.path = _file(url) if self.dialect == "sqlite" else None
+        self.server = str(url.host or url.query.get("host") or ""), url.port
         self._password = url.password
         self._name = f"the store {foreign_text(self.path)}" if self.path is not None else "the store"
         self._clock = clock

@@ -23,10 +23,12 @@ from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.engine import Store, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
 from oicp_adapter.store.types import read_instant
 from oicp_adapter.sync.guard import WithdrawalCount
+from oicp_adapter.sync.identity import StoreIdentity
 from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
 
 __all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
@@ -160,6 +162,14 @@ class LaneTransaction:
             position.write_position(self._connection, self._scope.lane, new)
             self.position = new
 
+    def known_identity(self) -> StoreIdentity | None:
+        """Return what the lane knows of its store; None: it never worked with one."""
+        return known_identity(self._connection, self._scope.lane)
+
+    def remember_identity(self, identity: StoreIdentity) -> None:
+        """Let the lane know its store."""
+        remember_identity(self._connection, self._scope.lane, identity, now=self.now)
+
     def write_intent(self, intent: Intent) -> None:
         """Note that a push is about to start."""
         position.write_intent(self._connection, self._scope.lane, intent)
@@ -196,13 +206,26 @@ class LaneTransaction:
 
 
 class LaneStore:
-    """The store as one lane sees it, over one connection of its own; for one thread at a time."""
+    """
+    The store as one lane sees it, over one connection of its own; for one thread at a time.
 
-    def __init__(self, store: Store, scope: LaneScope, mapping: StatusMapping) -> None:
-        """Connect with the first call."""
+    Attributes:
+        recognised: Whether the store behind the connection was compared with the one that the lane knows; a new
+            connection never was.
+    """
+
+    def __init__(self, store: Store, scope: LaneScope, mapping: StatusMapping, *, hub_url: str | None = None) -> None:
+        """
+        Connect with the first call.
+
+        Args:
+            hub_url: Of the hub that the ledger speaks of; None: any store is taken for the lane's own.
+        """
         self.store = store
         self.scope = scope
         self.mapping = mapping
+        self.recognised = hub_url is None
+        self._hub_url = hub_url
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
         self._version: int | None = None
@@ -248,6 +271,18 @@ class LaneStore:
         with self.reading() as connection:
             return position.read_position(connection, self.scope.lane), self.store.now(connection)
 
+    def unrecognised(self) -> StoreIdentity | None:
+        """
+        Return what the store is; None when it was compared already, or need not be.
+
+        Raises:
+            StoreError: The store could not be read.
+        """
+        if self.recognised or self._hub_url is None:
+            return None
+        with self._guarded() as connection:
+            return find_identity(connection, self.store, hub_url=self._hub_url)
+
     def sweep(self, *, asserted_before: datetime | None = None, page: int = PAGE) -> Iterator[SweepPage]:
         """
         Compare the whole lane with its ledger, a page each step; see `sweep.sweep_lane`.
@@ -276,7 +311,7 @@ class LaneStore:
     def _look_sqlite(self, connection: Connection) -> Look:
         now = self.store.now()
         driver = raw(connection)
-        if self._file != self._identity():
+        if self._file != self._file_now():
             raise StoreUnavailableError("the store's file was replaced by another", cure=WAIT)
         (version,) = driver.execute("PRAGMA data_version").fetchone()
         if version == self._version and (self._due_at is None or self._due_at > now):
@@ -306,11 +341,12 @@ class LaneStore:
 
     def _connect(self) -> Connection:
         self._connection = self.store.own_connection()
-        self._file = self._identity()
+        self._file = self._file_now()
         self._version = None
+        self.recognised = self._hub_url is None
         return self._connection
 
-    def _identity(self) -> tuple[int, int] | None:
+    def _file_now(self) -> tuple[int, int] | None:
         """Return what tells SQLite's file from another of the same name."""
         if self.store.path is None:
             return None

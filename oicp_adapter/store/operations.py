@@ -1,12 +1,12 @@
 """
-Does what people ask for: a full load, letting go of quarantined records, approving withdrawals.
+Does what people ask for: a full load, letting go of quarantined records, approving withdrawals, adopting a store.
 
 Each change is made under the lane's lock and makes its EVSEs due, so that the daemon, whichever process it is, finds it
 with its next look.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,14 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId,
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
+from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, write_entries
 from oicp_adapter.store.position import lock_position, write_position
 from oicp_adapter.store.schema import ledger, rejection
 from oicp_adapter.store.withdrawals import unsettled
-from oicp_adapter.sync.model import Entry, Position, Rejected, Rejection
+from oicp_adapter.sync.identity import StoreIdentity, differences, distrust
+from oicp_adapter.sync.lease import longest_silence
+from oicp_adapter.sync.model import Entry, Policy, Position, Rejected, Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,39 @@ def approve_withdrawals(store: Store, lane: str, evse_ids: Collection[str], *, b
     return [entry.evse_id for entry in entries]
 
 
+def strangeness(store: Store, lane: str, *, hub_url: str) -> Sequence[str]:
+    """
+    Name what makes the store another one than a lane knows, in words; empty: it is the lane's own, or new to it.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    found = _identity(store, hub_url)
+    with store.reading() as connection:
+        known = known_identity(connection, lane)
+    return differences(known, found) if known is not None else ()
+
+
+def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Policy) -> None:
+    """
+    Let the lane take the store for its own, as it is: everything is in doubt, and no full load goes out unasked.
+
+    Args:
+        by: Who says so.
+
+    Raises:
+        StoreError: The store could not be read or written.
+    """
+    found = _identity(store, hub_url)
+    with _locked(store, lane) as (connection, position, now):
+        remember_identity(connection, lane, found, now=now, adopted_by=by)
+        silent_until = now + longest_silence(policy)
+        doubtful = distrust(
+            position, witnessed=0, epoch=position.epoch, silent_until=silent_until, now=now, policy=policy
+        )
+        write_position(connection, lane, doubtful)
+
+
 def rejections(store: Store, lane: str) -> Sequence[Rejected]:
     """
     Return the rows of a lane that never leave the house, in the order of their EvseIDs.
@@ -142,6 +178,12 @@ def rejections(store: Store, lane: str) -> Sequence[Rejected]:
 
 _QUARANTINED = ledger.c.retry_at.is_not(None)
 _HELD = ledger.c.held_since.is_not(None) & ledger.c.approved_at.is_(None)
+
+
+def _identity(store: Store, hub_url: str) -> StoreIdentity:
+    """Read what the store is over a connection of its own, since it must not be in a transaction."""
+    with store.errors(), closing(store.own_connection()) as connection:
+        return find_identity(connection, store, hub_url=hub_url)
 
 
 @contextmanager

@@ -157,6 +157,22 @@ class LaneRow(StoreTable, table=True):
     full_load_tried_at: datetime | None = _instant()
     full_load_requested_at: datetime | None = _instant()
     full_load_requested_by: str | None = Field(sa_type=Text)
+    distrusted_at: datetime | None = _instant()
+
+
+class IdentityRow(StoreTable, table=True):
+    """`sync.identity.StoreIdentity` as a lane knows it."""
+
+    __tablename__ = "oicp_identity"
+
+    lane: str = Field(sa_column=Column(KeyText, primary_key=True))
+    hub: str = Field(sa_type=Text, nullable=False)
+    address: str | None = Field(sa_type=Text)
+    database: str | None = Field(sa_type=Text)
+    system: str | None = Field(sa_type=Text)
+    timeline: int | None = Field(sa_type=BigInteger)
+    recorded_at: datetime = _instant(nullable=False)
+    adopted_by: str | None = Field(sa_type=Text)
 
 
 class IntentRow(StoreTable, table=True):
@@ -197,6 +213,7 @@ hint = _table(Hint)
 ledger = _table(LedgerRow)
 rejection = _table(RejectionRow)
 lane_row = _table(LaneRow)
+identity_row = _table(IdentityRow)
 intent_row = _table(IntentRow)
 full_load = _table(FullLoadRow)
 metadata = StoreTable.metadata

@@ -44,6 +44,7 @@ from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows
+from oicp_adapter.sync.clock import LONGEST_RETRY
 from oicp_adapter.sync.model import Rejected
 
 PAGE: Final = 2000
@@ -179,7 +180,7 @@ def _differing(lane: SweptLane, operator: str, last: object, upper: object, now:
     mine = and_(ledger.c.lane == lane.scope.lane, ledger.c.canonical == row.c.key)
     judge = or_(ledger.c.canonical.is_(None), Differs(ledger.c.evse_id, row.c.evse_id))
     refused = or_(ledger.c.refused_status.is_(None), ledger.c.refused_status == row.c.oicp)
-    waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now, refused)
+    waits = and_(_waits(now), refused)
     late = or_(ledger.c.due_at.is_(None), ledger.c.due_at > row.c.valid_until)
     pending = and_(Differs(ledger.c.acknowledged, row.c.oicp), ~waits)
     differs = and_(
@@ -189,6 +190,7 @@ def _differing(lane: SweptLane, operator: str, last: object, upper: object, now:
             pending,
             ledger.c.held_since.is_not(None),
             ledger.c.withdrawn_at.is_not(None),
+            and_(ledger.c.asserted_at.is_not(None), ledger.c.asserted_at > now),  # by a clock that was set back since
             and_(row.c.valid_until.is_not(None), late),
         ),
     )
@@ -250,8 +252,7 @@ def _compare_ledger(lane: SweptLane, after: str, page: int, asserted_before: dat
         upper = connection.execute(select(func.max(keys.subquery().c.canonical))).scalar_one()
         if upper is None:
             return None
-        waits = and_(ledger.c.retry_at.is_not(None), ledger.c.retry_at > now)
-        resting = [or_(ledger.c.due_at.is_(None), ledger.c.due_at > now), ~waits]
+        resting = [or_(ledger.c.due_at.is_(None), ledger.c.due_at > now), ~_waits(now)]
         in_page = select(ledger.c.canonical).where(
             mine, ledger.c.canonical > after, ledger.c.canonical <= upper, *resting
         )
@@ -278,11 +279,17 @@ def _make_pending_due(connection: Connection, lane: str, now: datetime) -> None:
             ledger.c.lane == lane,
             ledger.c.pending_since.is_not(None),
             ledger.c.held_since.is_(None),
-            or_(ledger.c.retry_at.is_(None), ledger.c.retry_at <= now),
+            ~_waits(now),
             or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
         )
         .values(due_at=now)
     )
+
+
+def _waits(now: datetime) -> ColumnElement[bool]:
+    """Tell whether a record's own backoff runs, and reaches no further than it can."""
+    retry_at = ledger.c.retry_at
+    return and_(retry_at.is_not(None), retry_at > now, retry_at <= now + LONGEST_RETRY)
 
 
 def _asserted_before(instant: datetime) -> ColumnElement[bool]:

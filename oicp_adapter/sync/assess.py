@@ -16,6 +16,7 @@ from oicp_adapter.domain.identifiers import evse_key, parse_evse_id
 from oicp_adapter.domain.resolution import resolve
 from oicp_adapter.domain.statuses import USABILITY, OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.windows import Window
+from oicp_adapter.sync.clock import LONGEST_RETRY
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -213,8 +214,9 @@ def _why_assert(entry: Entry, record: Record, at: Circumstances) -> WorkReason |
         return WorkReason.CHANGED
     if entry.debt_at is not None and entry.debt_at <= at.now:
         return WorkReason.DEBT
-    if entry.asserted_at is None or entry.asserted_at + at.policy.reassert_every <= at.now:
-        return WorkReason.REASSERTED
+    asserted_at = entry.asserted_at
+    if asserted_at is None or asserted_at > at.now or asserted_at + at.policy.reassert_every <= at.now:
+        return WorkReason.REASSERTED  # also what a clock that was set back let happen in the future
     return None
 
 
@@ -233,7 +235,7 @@ def _waits(entry: Entry, status: OicpStatus, now: datetime) -> bool:
     Another value than the refused one ends it. Where the hub fell silent instead, each attempt costs the whole lane a
     time-out, so only a less usable value does.
     """
-    if entry.retry_at is None or entry.retry_at <= now:
+    if entry.retry_at is None or entry.retry_at <= now or entry.retry_at > now + LONGEST_RETRY:
         return False
     if entry.refused_status is None:
         return True

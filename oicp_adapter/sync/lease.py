@@ -46,9 +46,19 @@ def holds(position: Position, holder: str, epoch: int, now: datetime) -> bool:
     )
 
 
+def longest_lease(policy: Policy) -> timedelta:
+    """Return how long a lease can last from the instant it is taken or extended: over one whole push."""
+    return max(policy.lease, policy.send_within + policy.request_timeout + RECORDING_TIME)
+
+
+def longest_silence(policy: Policy) -> timedelta:
+    """Return how long a lane keeps silent from the commit of an intent whose outcome nobody will tell."""
+    return policy.send_within + policy.request_timeout + policy.settle
+
+
 def covers_push(position: Position, now: datetime, policy: Policy) -> Position:
     """Extend the lease over one whole push, so that a slow answer finds its lease still there."""
-    end = now + max(policy.lease, policy.send_within + policy.request_timeout + RECORDING_TIME)
+    end = now + longest_lease(policy)
     return replace(position, expires_at=max(end, position.expires_at or end))
 
 

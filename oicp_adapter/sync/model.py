@@ -183,6 +183,8 @@ class Position:
         full_load_tried_at: When a full load was last sent or given up, so that the daily one is tried once a day.
         full_load_requested_at: A person asked for one; None: nobody did.
         full_load_requested_by: Who did.
+        distrusted_at: When the books were found to have lost a part, or were adopted from elsewhere: since then no full
+            load goes out unless a person asks for it. None: nothing is missing.
     """
 
     epoch: int = 0
@@ -205,6 +207,7 @@ class Position:
     full_load_tried_at: datetime | None = None
     full_load_requested_at: datetime | None = None
     full_load_requested_by: str | None = None
+    distrusted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

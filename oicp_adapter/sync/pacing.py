@@ -31,14 +31,19 @@ def admitted_at(paced_at: datetime | None, now: datetime, limit: int) -> datetim
     burst, interval = _shape(limit)
     if paced_at is None:
         return now
-    # Only a clock that was set back can leave more behind than a whole burst, and it must not stop the lane for hours.
-    return max(now, min(paced_at, now + burst * interval) - (burst - 1) * interval)
+    return max(now, paced_at - (burst - 1) * interval)
 
 
 def paced(paced_at: datetime | None, started_at: datetime, limit: int) -> datetime:
     """Return the pacing's new state after a request that started at an admitted instant."""
     _, interval = _shape(limit)
     return max(paced_at or started_at, started_at) + interval
+
+
+def longest_paced(now: datetime, limit: int) -> datetime:
+    """Return the furthest that the pacing's state can reach: a whole burst went at this instant."""
+    burst, interval = _shape(limit)
+    return now + burst * interval
 
 
 def backoff(failures: int, draw: float, *, longest: timedelta = LONGEST_BACKOFF) -> timedelta:

@@ -12,10 +12,13 @@ def full_load_due(position: Position, now: datetime, policy: Policy) -> bool:
 
     One that was missed while the adapter was down is due at once. One that was sent, whatever came of it, or given up
     is not due again before the next day: what it left undone the deltas do. Who says "never" gets none at the first
-    start either: it would withdraw what another system pushes for the same operator.
+    start either: it would withdraw what another system pushes for the same operator. After the books lost a part it
+    waits for a person: it would withdraw what nobody remembers.
     """
     if position.full_load_requested_at is not None:
         return True
+    if position.distrusted_at is not None:
+        return False
     last = last_scheduled(now, policy)
     return last is not None and (position.full_load_tried_at is None or position.full_load_tried_at < last)
 

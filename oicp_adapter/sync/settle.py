@@ -215,6 +215,7 @@ def _after_success(position: Position, exchange: Exchange) -> Position:
         last_success_at=exchange.now,
         refused_streak=0,
         full_load_at=exchange.intent.started_at if proven else position.full_load_at,
+        distrusted_at=None if proven else position.distrusted_at,
     )
 
 

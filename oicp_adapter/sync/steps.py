@@ -17,7 +17,7 @@ from typing import Final
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.assess import Assessment, Circumstances, assess
 from oicp_adapter.sync.guard import WithdrawalCount, must_hold
-from oicp_adapter.sync.lease import covers_push, uncovers_push
+from oicp_adapter.sync.lease import covers_push, longest_silence, uncovers_push
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -124,8 +124,7 @@ def commit_to(
         now: By the database's clock, read before the sender started its own watch.
     """
     attempt = position.attempt + 1
-    silent_until = now + policy.send_within + policy.request_timeout + policy.settle
-    intent = Intent(position.epoch, attempt, action, records, now, silent_until, suspect)
+    intent = Intent(position.epoch, attempt, action, records, now, now + longest_silence(policy), suspect)
     taken = replace(
         covers_push(position, now, policy),
         attempt=attempt,

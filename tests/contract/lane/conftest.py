@@ -220,12 +220,14 @@ class Bench:
         shadow: bool = False,
         sweep_every: float = 3600.0,
         mapping: StatusMapping | None = None,
+        hub_url: str | None = None,
+        counted: Callable[[], datetime] | None = None,
         **policy: Any,
     ) -> Lane:
         """Start a worker; what was in the memory of an earlier one is not in this one's."""
         known = mapping or StatusMapping()
         scope = LaneScope(operator_key(operator), frozenset(map(operator_key, (operator, *sub_operators))))
-        lane_store = BrittleLaneStore(self.store, scope, known)
+        lane_store = BrittleLaneStore(self.store, scope, known, hub_url=hub_url)
         self.opened.callback(lane_store.close)
         wire = Wire(self.hub, self.clock)
         metrics = Metrics([operator])
@@ -238,6 +240,7 @@ class Bench:
                 full_load_records=partial(full_load_records, self.store, scope.lane),
                 draw=lambda: 0.5,
                 clock=time.monotonic,
+                counted=counted,
             ),
             policy=Policy(**{**POLICY, **policy}),
             mapping=known,
