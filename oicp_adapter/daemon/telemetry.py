@@ -60,6 +60,14 @@ class LaneTelemetry:
             consequence="every EVSE is asserted again; no full load before a person asks for it with full-load",
         )
 
+    def hintless(self, why: str | None) -> None:
+        """Report that the hints cannot be used, once, and that they can be again."""
+        if why is None and "hints.unusable" not in self._told:
+            return
+        self._tell_once(
+            "hints.unusable", why=why, cure="run `oicp-adapter db upgrade`; until then the sweep finds changes"
+        )
+
     def read(self, now: datetime) -> None:
         """Note that the store was read."""
         self._metrics.last_store_read.labels(self._operator).set(now.timestamp())

@@ -184,6 +184,7 @@ class LaneWorker:
         if self._now - look.now > CLOCK_STEP:
             self._due.clear()  # what was due at instants that are far away now
         self._now = look.now
+        self._telemetry.hintless(self._store.hintless)
         found = self._store.unrecognised()
         if found is None and not self._must_act(look):
             return None
@@ -437,6 +438,8 @@ class LaneWorker:
                 return False
             self._sweep = self._store.sweep(asserted_before=self._doubted_before)
             self._store.recognised = False  # behind a pooler another server may have taken over unseen
+            if self._store.hintless is not None:
+                self._store.close()  # the next connection finds out whether the hints were repaired
         page = next(self._sweep, None)
         if page is not None:
             self._telemetry.swept_page(page)

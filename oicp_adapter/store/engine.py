@@ -34,7 +34,16 @@ STATEMENT_TIMEOUT: Final = 30_000
 """Milliseconds after which PostgreSQL gives a statement up; a sweep's page takes a hundredth of it."""
 
 LOCK_TIMEOUT: Final = 10_000
-"""Milliseconds after which PostgreSQL gives up waiting for a lock."""
+"""Milliseconds after which PostgreSQL gives up waiting for a lock on rows of our own."""
+
+SHARED_LOCK_TIMEOUT: Final = 500
+"""
+The same while a shared table is read: less than a server's `deadlock_timeout`, which is a second unless somebody
+changed it, so that in a circle of a writer who locks whole tables and the adapter it is the adapter that gives up.
+"""
+
+IDLE_TIMEOUT: Final = 5_000
+"""Milliseconds after which PostgreSQL ends a writing transaction whose process stands still, with the lane's lock."""
 
 _POSTGRESQL_CONNECT: Final = {
     "connect_timeout": 5,
@@ -51,7 +60,11 @@ _BY_KEY: Final = "oicp_by_key"
 _PLANNED_BY_KEY: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 _POSTGRESQL_BEGIN: Final = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT};"
-    f" SET LOCAL lock_timeout = {LOCK_TIMEOUT}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
+    " SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
+)
+_POSTGRESQL_READS: Final = f"; SET LOCAL lock_timeout = {SHARED_LOCK_TIMEOUT}"
+_POSTGRESQL_WRITES: Final = (
+    f"; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT}"
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -269,8 +282,10 @@ def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    by_key = connection.get_execution_options().get(_BY_KEY, False)
-    connection.exec_driver_sql(f"{_POSTGRESQL_BEGIN}; {_planner(by_key=True)}" if by_key else _POSTGRESQL_BEGIN)
+    options = connection.get_execution_options()
+    kind = _POSTGRESQL_WRITES if options.get(_WRITES, False) else _POSTGRESQL_READS
+    plans = f"; {_planner(by_key=True)}" if options.get(_BY_KEY, False) else ""
+    connection.exec_driver_sql(f"{_POSTGRESQL_BEGIN}{kind}{plans}")
 
 
 def _planner(*, by_key: bool) -> str:

@@ -33,6 +33,7 @@ _PG_PASSES: Final = (
     psycopg.InterfaceError,
     pg.ReadOnlySqlTransaction,
     pg.InFailedSqlTransaction,
+    pg.IdleInTransactionSessionTimeout,
 )
 _SQLITE_SCHEMA: Final = (
     "no such table",

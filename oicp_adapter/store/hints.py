@@ -8,14 +8,17 @@ Takes the hints of a lane: reads them, sends on those that belong to others, del
    the wrong one, or none: whoever reads such a hint sends it on to the operators that have the EVSE.
 """
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection, Select, bindparam, delete, insert, not_, select, union_all
 
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.expressions import among, among_bound, among_ids
 from oicp_adapter.store.schema import hint, lane_row, ledger
 
@@ -24,6 +27,13 @@ PRUNED_AFTER: Final = timedelta(minutes=10)
 
 PRUNED_AT_ONCE: Final = 10_000
 """Hints that one transaction deletes of those that nobody will read."""
+
+
+_PROBE: Final = "SELECT id, evse_key, operator_key, created_at FROM oicp_hint LIMIT 0"
+_STAND_IN: Final = (
+    "CREATE TEMPORARY TABLE oicp_hint (id bigint, evse_key text, operator_key text, created_at timestamp)"
+)
+"""A temporary table hides one of the same name, in PostgreSQL and in SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,28 @@ class HintRow:
     evse_key: str
     operator_key: str | None
     created_at: datetime
+
+
+def stand_in(driver: Any) -> str | None:
+    """
+    Put an empty table in the place of hints that cannot be used, for this connection alone.
+
+    The sweep finds every change without them, and a daemon that stopped for want of them would find none.
+
+    Args:
+        driver: The driver's connection, in no transaction.
+
+    Returns:
+        Why they cannot be used, in the database's words; None: they can, and nothing was done.
+    """
+    try:
+        driver.execute(_PROBE)
+    except (psycopg.ProgrammingError, sqlite3.OperationalError) as error:
+        if isinstance(error, sqlite3.OperationalError) and not str(error).startswith("no such"):
+            raise
+        driver.execute(_STAND_IN)
+        return foreign_text(str(error).strip())
+    return None
 
 
 def read_hints(connection: Connection, operator_keys: Collection[str], limit: int) -> Sequence[HintRow]:

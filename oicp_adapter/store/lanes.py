@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from oicp_adapter.domain.errors import StoreUnavailableError
+from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
@@ -212,6 +212,7 @@ class LaneStore:
     Attributes:
         recognised: Whether the store behind the connection was compared with the one that the lane knows; a new
             connection never was.
+        hintless: Why the hints cannot be used, so that only the sweep finds changes; None: they can.
     """
 
     def __init__(self, store: Store, scope: LaneScope, mapping: StatusMapping, *, hub_url: str | None = None) -> None:
@@ -225,6 +226,7 @@ class LaneStore:
         self.scope = scope
         self.mapping = mapping
         self.recognised = hub_url is None
+        self.hintless: str | None = None
         self._hub_url = hub_url
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -335,7 +337,7 @@ class LaneStore:
             with self.store.errors():
                 connection = self._connection or self._connect()
                 yield connection
-        except StoreUnavailableError:
+        except StoreError:
             self.close()
             raise
 
@@ -344,6 +346,7 @@ class LaneStore:
         self._file = self._file_now()
         self._version = None
         self.recognised = self._hub_url is None
+        self.hintless = hints.stand_in(raw(self._connection))
         return self._connection
 
     def _file_now(self) -> tuple[int, int] | None:

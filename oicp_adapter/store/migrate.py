@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exc, text
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
 from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
 from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.migrations.hints import hints_are_whole, restore_hints
 from oicp_adapter.store.sqlite_file import create
 
 VERSION_TABLE: Final = "oicp_schema_version"
@@ -29,6 +33,17 @@ VERSION_TABLE: Final = "oicp_schema_version"
 
 _MIGRATION_LOCK: Final = 7_152_043_001
 """Key of the advisory lock, held for the transaction only, that lets one migration run at a time."""
+
+_LONGEST_WRITER: Final = 60.0
+"""Seconds for which a migration looks for an instant without a writer."""
+
+_WRITERS_WAIT: Final = 200
+"""Milliseconds for which writers may be held up each time."""
+
+_SHARED_TABLES: Final = (
+    "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
+    " AND oid IN (to_regclass('evse_status'), to_regclass('temporary_status'))"
+)
 
 _WAL_ATTEMPTS: Final = 100
 _WAL_PAUSE: Final = 0.1
@@ -57,6 +72,8 @@ def upgrade(store: Store) -> SchemaState:
     """
     Create or migrate the tables in the connection's default schema; does nothing where nothing is to be done.
 
+    At the present version it makes the hints and their triggers anew where somebody dropped or broke them.
+
     SQLite's file is created in a folder that exists.
 
     Raises:
@@ -67,11 +84,40 @@ def upgrade(store: Store) -> SchemaState:
         with store.errors():
             create(Path(store.path).absolute())
         _switch_to_wal(store)
+    retrying = Retrying(
+        retry=retry_if_exception_type(_WriterAtWorkError),
+        wait=wait_fixed(1),
+        stop=stop_after_delay(_LONGEST_WRITER),
+        reraise=True,
+    )
+    return retrying(_upgrade, store)
+
+
+class _WriterAtWorkError(StoreUnavailableError):
+    """Somebody's transaction holds a shared table, and everybody who writes it next would wait behind us."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a transaction that wrote to a shared table has been open for a minute",
+            cure="end it, then run `oicp-adapter db upgrade` again",
+        )
+
+
+def _upgrade(store: Store) -> SchemaState:
     with store.writing() as connection:
         if store.dialect == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        state = _state(connection)
+        if state.is_current and hints_are_whole(connection):
+            return state
+        if store.dialect == "postgresql":
+            _lock_shared_tables(connection)
+        if state.is_current:
+            with Operations.context(MigrationContext.configure(connection)):
+                restore_hints()
+            return state
         config = _config()
         config.attributes["connection"] = connection
         try:
@@ -92,6 +138,25 @@ def check(store: Store) -> SchemaState:
     """
     with store.reading() as connection:
         return _state(connection)
+
+
+def _lock_shared_tables(connection: Connection) -> None:
+    """
+    Take at once the locks that a migration may need, or none: to queue for them would hold up every writer.
+
+    A writer then waits for the migration itself, a second for each million rows that get an index.
+    """
+    tables = connection.execute(text(_SHARED_TABLES)).scalars().all()
+    if not tables:
+        return
+    connection.execute(text(f"SET LOCAL lock_timeout = {_WRITERS_WAIT}"))
+    try:
+        connection.execute(text(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"))
+    except exc.OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise _WriterAtWorkError from error
+        raise
+    connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
 
 
 def _state(connection: Connection) -> SchemaState:

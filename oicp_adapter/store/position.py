@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, func,
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import Store
+from oicp_adapter.store.engine import SHARED_LOCK_TIMEOUT, Store
 from oicp_adapter.store.ledger import insert_into, upsert
 from oicp_adapter.store.schema import intent_row, lane_row
 from oicp_adapter.store.types import UtcTimestamp
@@ -37,8 +37,9 @@ _WRITE_POSITION: Final = (
 _READ_INTENT: Final = select(*_INTENT_COLUMNS).where(intent_row.c.lane == bindparam("lane"))
 _CLEAR_INTENT: Final = delete(intent_row).where(intent_row.c.lane == bindparam("lane"))
 _NOW: Final = type_coerce(func.clock_timestamp(), UtcTimestamp()).label("now")
+_SHORT_WAITS: Final = func.set_config("lock_timeout", str(SHARED_LOCK_TIMEOUT), literal(value=True)).label("waits")
 _ONE: Final = select(literal(1).label("one")).subquery()
-_CLOCK_AND_INTENT: Final = select(*_INTENT_COLUMNS, _NOW).select_from(
+_CLOCK_AND_INTENT: Final = select(*_INTENT_COLUMNS, _NOW, _SHORT_WAITS).select_from(
     _ONE.outerjoin(intent_row, intent_row.c.lane == bindparam("lane"))
 )
 
@@ -66,7 +67,11 @@ def write_position(connection: Connection, lane: str, position: Position) -> Non
 
 
 def read_clock_and_intent(connection: Connection, store: Store, lane: str) -> tuple[datetime, Intent | None]:
-    """Return the time that decides and the lane's open intent, in one statement where the clock is the server's."""
+    """
+    Return the time that decides and the lane's open intent, in one statement where the clock is the server's.
+
+    From here on the transaction waits but shortly for a lock: it has the lane's, and will read the shared tables.
+    """
     if store.dialect == "sqlite":
         return store.now(), read_intent(connection, lane)
     row = connection.execute(_CLOCK_AND_INTENT, {"lane": lane}).one()

@@ -3,20 +3,22 @@ Holds the triggers that leave a hint in the writer's own transaction: "look at t
 
 1. Hints are only ever appended: an upsert would make writers wait for each other and deadlock, a NOTIFY would make them
    queue at commit.
-2. In PostgreSQL no failure in here fails the writer (a hint that is missing is found by the sweep); a cancelled query
-   stays cancelled. One execution a statement, not a row: a bulk update costs one subtransaction.
+2. In PostgreSQL no failure in here fails the writer (a hint that is missing is found by the sweep), and no lock holds
+   it; a cancelled query stays cancelled. One execution a statement, not a row: a bulk update costs one subtransaction.
 3. In SQLite a trigger cannot catch that its table is missing: whoever drops `oicp_hint` must drop the triggers too.
 4. `INSERT OR REPLACE` fires no delete trigger in SQLite, so the row about to be replaced is looked at before.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from oicp_adapter.store.expressions import KEY_SQL
 
 _PG_STATUS: Final = """
 CREATE OR REPLACE FUNCTION {schema}.oicp_hint_status() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp AS $hint$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp SET lock_timeout = '{patience}'
+AS $hint$
 BEGIN
     BEGIN
         IF TG_OP = 'INSERT' THEN
@@ -46,24 +48,14 @@ $hint$
 
 _PG_WINDOW: Final = """
 CREATE OR REPLACE FUNCTION {schema}.oicp_hint_window() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp SET enable_seqscan = off AS $hint$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp SET lock_timeout = '{patience}'
+SET enable_seqscan = off AS $hint$
 BEGIN
     BEGIN
-        IF TG_OP = 'INSERT' THEN
-            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
-            SELECT DISTINCT {evse}, {looked_up} FROM fresh AS d {owner};
-        ELSIF TG_OP = 'DELETE' THEN
-            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
-            SELECT DISTINCT {evse}, {looked_up} FROM stale AS d {owner};
+        IF current_setting('transaction_isolation') = 'serializable' THEN
+            {for_nobody}
         ELSE
-            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
-            SELECT DISTINCT {evse}, {looked_up} FROM (
-                (SELECT evse_id, status, valid_from, valid_to, ended_at FROM fresh EXCEPT ALL
-                 SELECT evse_id, status, valid_from, valid_to, ended_at FROM stale)
-                UNION ALL
-                (SELECT evse_id, status, valid_from, valid_to, ended_at FROM stale EXCEPT ALL
-                 SELECT evse_id, status, valid_from, valid_to, ended_at FROM fresh)
-            ) AS d {owner};
+            {for_the_owner}
         END IF;
     EXCEPTION WHEN OTHERS THEN
         RETURN NULL;
@@ -72,8 +64,34 @@ BEGIN
 END
 $hint$
 """
-"""Sequential scans are off in it: its plan may have been made, and kept, when `evse_status` was empty."""
+"""
+Sequential scans are off in it: its plan may have been made, and kept, when `evse_status` was empty.
 
+A serializable writer's hint is for nobody, and the lane that reads it sends it on: to look the operator up would make
+the writer's transaction depend on everybody who writes `evse_status`, and fail for it at its commit.
+"""
+
+_PATIENCE: Final = "200ms"
+"""How long a writer waits for a lock on the hints; then there is no hint, and the sweep finds the change."""
+
+_PG_WINDOW_HINTS: Final = """
+        IF TG_OP = 'INSERT' THEN
+            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
+            SELECT DISTINCT {evse}, {operator} FROM fresh AS d {owner};
+        ELSIF TG_OP = 'DELETE' THEN
+            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
+            SELECT DISTINCT {evse}, {operator} FROM stale AS d {owner};
+        ELSE
+            INSERT INTO {schema}.oicp_hint (evse_key, operator_key)
+            SELECT DISTINCT {evse}, {operator} FROM (
+                (SELECT evse_id, status, valid_from, valid_to, ended_at FROM fresh EXCEPT ALL
+                 SELECT evse_id, status, valid_from, valid_to, ended_at FROM stale)
+                UNION ALL
+                (SELECT evse_id, status, valid_from, valid_to, ended_at FROM stale EXCEPT ALL
+                 SELECT evse_id, status, valid_from, valid_to, ended_at FROM fresh)
+            ) AS d {owner};
+        END IF;
+"""
 _PG_TRIGGER: Final = """
 CREATE TRIGGER {name} AFTER {event} ON {schema}.{table} REFERENCING {sides}
 FOR EACH STATEMENT EXECUTE FUNCTION {schema}.{function}()
@@ -143,17 +161,29 @@ def trigger_names(dialect: str) -> Sequence[str]:
     return [statement.split()[2] for statement in (*_SQLITE_STATUS, *_SQLITE_WINDOW)]
 
 
-def _postgresql(schema: str) -> Iterator[str]:
+def function_statements(schema: str) -> Iterator[str]:
+    """Yield the statements that create, or replace, the functions of PostgreSQL's triggers."""
     key = KEY_SQL["postgresql"].format
-    words = {
-        "schema": schema,
-        "evse": key("d.evse_id"),
-        "operator": key("d.operator_id"),
-        "looked_up": key("s.operator_id"),
-        "owner": f"LEFT JOIN {schema}.evse_status AS s ON {key('s.evse_id')} = {key('d.evse_id')}",
-    }
-    yield _PG_STATUS.format(**words)
-    yield _PG_WINDOW.format(**words)
+    evse, operator = key("d.evse_id"), key("d.operator_id")
+    hints = partial(_PG_WINDOW_HINTS.format, schema=schema, evse=evse)
+    owner = f"LEFT JOIN {schema}.evse_status AS s ON {key('s.evse_id')} = {evse}"
+    yield _PG_STATUS.format(schema=schema, patience=_PATIENCE, evse=evse, operator=operator)
+    yield _PG_WINDOW.format(
+        schema=schema,
+        patience=_PATIENCE,
+        for_nobody=hints(operator="NULL::text", owner=""),
+        for_the_owner=hints(operator=key("s.operator_id"), owner=owner),
+    )
+
+
+def drop_statements(dialect: str) -> Iterator[str]:
+    """Yield the statements that must go before `trigger_statements` where triggers of these names may be."""
+    if dialect == "sqlite":
+        yield from (f"DROP TRIGGER IF EXISTS {name}" for name in trigger_names(dialect))
+
+
+def _postgresql(schema: str) -> Iterator[str]:
+    yield from function_statements(schema)
     for table, subject in (("evse_status", "status"), ("temporary_status", "window")):
         function = f"oicp_hint_{subject}"
         for event, sides in _PG_SIDES.items():

@@ -6,7 +6,7 @@ the sweep opens the rows of EVSEs that vanished without a hint.
 """
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, text, union
@@ -14,11 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, sele
 from oicp_adapter.store.effective import live
 from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, unindexed
 from oicp_adapter.store.schema import evse_status, hint, ledger
-from oicp_adapter.sync.guard import WithdrawalCount
+from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, WithdrawalCount
 from oicp_adapter.sync.model import Presence
-
-GUARD_SPAN: Final = timedelta(hours=24)
-"""How long a withdrawal counts."""
 
 _PAGE: Final = 5000
 """EVSEs of the backlog looked up at a time."""
@@ -40,16 +37,19 @@ def unsettled(lane: str) -> ColumnElement[bool]:
 
 
 def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> WithdrawalCount:
-    """Count the lane's withdrawals within 24 hours and those about to happen; approved ones are left out."""
+    """Count the lane's withdrawals of the last days and those about to happen; approved ones are left out."""
     unapproved = ledger.c.approved_at.is_(None)
     since = now - GUARD_SPAN
     size = select(func.count()).where(
         ledger.c.lane == lane, unapproved, or_(may_be_at_the_hub(), ledger.c.withdrawn_at > since)
     )
-    recent = select(func.count()).where(ledger.c.lane == lane, unapproved, ledger.c.withdrawn_at > since)
+    gone = select(func.count()).where(ledger.c.lane == lane, unapproved)
+    within_a_day = ledger.c.withdrawn_at > since
+    before = and_(ledger.c.withdrawn_at > now - LONG_SPAN, ledger.c.withdrawn_at <= since)
     return WithdrawalCount(
         size=connection.execute(size).scalar_one(),
-        recent=connection.execute(recent).scalar_one(),
+        recent=connection.execute(gone.where(within_a_day)).scalar_one(),
+        earlier=connection.execute(gone.where(before)).scalar_one(),
         pending=_count_pending(connection, lane, scope, now),
     )
 

@@ -17,6 +17,7 @@ from oicp_adapter.domain.resolution import resolve
 from oicp_adapter.domain.statuses import USABILITY, OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.sync.clock import LONGEST_RETRY
+from oicp_adapter.sync.guard import LONG_SPAN
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -34,9 +35,6 @@ from oicp_adapter.sync.model import (
 
 PATIENCE: Final = timedelta(seconds=1)
 """Work that waited longer is as urgent as a charger that becomes less usable; without it an insert could starve."""
-
-TOMBSTONE_LEAST: Final = timedelta(hours=24)
-"""A withdrawn EVSE stays in the ledger at least so long, for the guard counts over 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +138,8 @@ def assess(seen: Observation, at: Circumstances) -> Assessment:
     reason = _why_assert(entry, record, at)
     if reason is None:
         look = next_look(entry, resolution.valid_until, at.policy)
-        if entry.pending_since is not None or entry.due_at != look:
-            entry = replace(entry, pending_since=None, pending_edge=None, due_at=look)
+        if entry.pending_since is not None or entry.due_at != look or entry.refusal is not None:
+            entry = replace(_no_longer_refused(entry), pending_since=None, pending_edge=None, due_at=look)
         return Assessment(entry, rejected=rejected, unmapped=unmapped)
     since = _since(seen, entry, reason, at.now)
     edge = _edge(seen, entry, reason, resolution.window, since)
@@ -177,7 +175,7 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
         return Assessment(entry, rejected=rejected, forget=True)
     doubted, owed = at.in_doubt(entry), entry.debt_at is not None and entry.debt_at <= now
     if entry.withdrawn_at is not None and not doubted and not owed:
-        end = entry.withdrawn_at + max(2 * at.policy.late_apply, TOMBSTONE_LEAST)
+        end = entry.withdrawn_at + max(2 * at.policy.late_apply, LONG_SPAN)
         if end <= now and entry.debt_at is None:
             return Assessment(entry, rejected=rejected, forget=True)
         quiet = replace(entry, pending_since=None, pending_edge=None, due_at=_earliest(entry.debt_at, end))
@@ -196,6 +194,23 @@ def _in_service(entry: Entry) -> Entry:
     if entry.held_since is None and entry.approved_at is None and entry.withdrawn_at is None:
         return entry
     return replace(entry, held_since=None, approved_at=None, approved_by=None, withdrawn_at=None)
+
+
+def _no_longer_refused(entry: Entry) -> Entry:
+    """Drop what was noted about a value that is wanted no more; the record still travels apart until it is asserted."""
+    if entry.failures == 0:
+        return entry
+    return replace(
+        entry,
+        failures=1,
+        first_failed_at=None,
+        failed_singly=0,
+        retry_at=None,
+        refusal=None,
+        refusal_detail=None,
+        refused_status=None,
+        flipped=False,
+    )
 
 
 def _never_reached_the_hub(entry: Entry, doubted_before: datetime | None) -> bool:

@@ -141,7 +141,10 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
     """Begin a new row: of the old one only its withdrawal and what is still owed go on."""
     intent, now = exchange.intent, exchange.now
     deleted = intent.action is Action.DELETE
-    debts = [debt for debt in (entry.debt_at, position.debt_at) if debt is not None and debt > intent.started_at]
+    # No debt reaches further than one made now would; a clock that was set back may have left more.
+    furthest = now + exchange.policy.send_within + exchange.policy.late_apply
+    owed = (entry.debt_at, position.debt_at)
+    debts = [min(debt, furthest) for debt in owed if debt is not None and debt > intent.started_at]
     looks = [*debts, intent.started_at + exchange.policy.reassert_every]
     work = exchange.work.get(record.canonical)
     if work is not None and work.valid_until is not None:
@@ -171,6 +174,7 @@ def _doubted(entry: Entry, intent: Intent, now: datetime, policy: Policy) -> Ent
         debt_at=max(entry.debt_at or debt, debt),
         presence=entry.presence if intent.action is Action.UPDATE else Presence.UNKNOWN,
         pending_since=entry.pending_since or intent.started_at,
+        flipped=False,  # the request itself may have changed its existence, so that the next refusal is news
         attempt=intent.attempt,
         due_at=now,
     )
@@ -269,7 +273,9 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
     if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange, position):
         gone = [_taken_as_gone(_acknowledged(record, entry, exchange, position), exchange) for record, entry in rows]
         return Settled(gone, replace(position, silent_until=None))
-    failed = [_failed(_untouched(entry, exchange), record, exchange) for record, entry in rows]
+    failed = [
+        _failed(_untouched(_as_it_travelled(entry, exchange), exchange), record, exchange) for record, entry in rows
+    ]
     position = replace(position, silent_until=None, refused_streak=position.refused_streak + 1)
     if len(failed) == 1:
         saved, position = _refused_single(failed[0], exchange, position)
@@ -287,6 +293,12 @@ def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
         hold_detail=exchange.verdict.detail,
     )
     return Settled(released, held)
+
+
+def _as_it_travelled(entry: Entry, exchange: Exchange) -> Entry:
+    """Note under which belief it was sent, which the row of a record that travels was not given before."""
+    work = exchange.work.get(entry.canonical)
+    return entry if work is None else replace(entry, flipped=work.entry.flipped)
 
 
 def _nothing_to_delete(entry: Entry, exchange: Exchange, position: Position) -> bool:
@@ -326,7 +338,7 @@ def _refused_batch(
         return [replace(entry, batch_cap=1 if at in named else rest) for at, entry in enumerate(entries)], position
     flipped_before = any(entry.flipped for entry in entries)
     if action is not Action.DELETE and not flipped_before and _existence_is_likely(entries, exchange, position):
-        return [replace(entry, flipped=True) for entry in entries], position
+        return [_to_try_the_other_way(entry) for entry in entries], position
     halved = [replace(entry, batch_cap=half, flipped=False) for entry in entries]
     return halved, replace(position, flip_first=position.flip_first and not flipped_before)
 
@@ -341,12 +353,19 @@ def _refused_single(entry: Entry, exchange: Exchange, position: Position) -> tup
         flipped=about_existence and not entry.flipped,
     )
     first_of_all = entry.failed_singly == 0 and not exchange.verdict.bad_records
-    if tried.flipped or first_of_all:
+    if tried.flipped:
+        return [_to_try_the_other_way(tried)], position
+    if first_of_all:
         return [tried], position
     if _hub_takes_others(entry, position):
         return [_called_bad(tried, exchange.now, exchange.draw)], position
     pause = min(entry.failures * PAUSE, LONGEST_BACKOFF)
     return [replace(tried, due_at=exchange.now + pause)], position
+
+
+def _to_try_the_other_way(entry: Entry) -> Entry:
+    """Let the next attempt go against the belief; a refusal for existence is no silence that the record has caused."""
+    return replace(entry, flipped=True, failures=1)
 
 
 def _existence_is_likely(entries: Sequence[Entry], exchange: Exchange, position: Position) -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.assess import Assessment, Circumstances, assess
-from oicp_adapter.sync.guard import WithdrawalCount, must_hold
+from oicp_adapter.sync.guard import WithdrawalCount, must_hold, must_stay_held
 from oicp_adapter.sync.lease import covers_push, longest_silence, uncovers_push
 from oicp_adapter.sync.model import (
     Action,
@@ -78,11 +78,11 @@ def look_at(seen: Sequence[Observation], at: Circumstances, withdrawals: Callabl
     """
     assessments = [(item, assess(item, at)) for item in seen]
     deletes = [result for _, result in assessments if _is_withdrawal(result)]
-    unapproved = {
-        result.work.record.canonical for result in deletes if result.work and not result.work.entry.approved_at
-    }
-    if unapproved and not must_hold(withdrawals(), at.policy):
-        unapproved = set()
+    unapproved = _to_hold(
+        [result.work.entry for result in deletes if result.work and not result.work.entry.approved_at],
+        at.policy,
+        withdrawals,
+    )
     work: list[Work] = []
     save: list[Entry] = []
     held = 0
@@ -105,6 +105,19 @@ def look_at(seen: Sequence[Observation], at: Circumstances, withdrawals: Callabl
         unmapped={item.canonical: result.unmapped for item, result in assessments if result.unmapped is not None},
         held=held,
     )
+
+
+def _to_hold(
+    entries: Sequence[Entry], policy: Policy, withdrawals: Callable[[], WithdrawalCount]
+) -> Collection[CanonicalEvseId]:
+    """Return which of these withdrawals must wait for a person."""
+    if not entries:
+        return ()
+    count = withdrawals()
+    if must_hold(count, policy):
+        return {entry.canonical for entry in entries}
+    stay = must_stay_held(count, policy)
+    return {entry.canonical for entry in entries if stay and entry.held_since is not None}
 
 
 def commit_to(

@@ -25,7 +25,7 @@ from oicp_adapter.simulator.wire import HubAnswer, read_push
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances, judge_rows
 from oicp_adapter.sync.classify import classify
-from oicp_adapter.sync.guard import WithdrawalCount
+from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, WithdrawalCount
 from oicp_adapter.sync.lease import claim, holds
 from oicp_adapter.sync.model import (
     Action,
@@ -49,7 +49,6 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OPERATOR = "DE*ABC"
 KEYS = frozenset({"DEABC"})
 ROUND_TRIP = timedelta(milliseconds=100)
-DAY = timedelta(hours=24)
 DELTAS_ONLY = Policy(full_load_at="")
 
 
@@ -370,12 +369,14 @@ class Lane:
         return found.work
 
     def _withdrawals(self, looked_at: Sequence[CanonicalEvseId]) -> WithdrawalCount:
-        books, recent_after = self.books, self.now - DAY
-        recent = [
-            entry
+        books = self.books
+        withdrawn = [
+            self.now - entry.withdrawn_at
             for entry in books.ledger.values()
-            if entry.withdrawn_at and entry.withdrawn_at > recent_after and entry.approved_at is None
+            if entry.withdrawn_at and entry.approved_at is None
         ]
+        recent = sum(age < GUARD_SPAN for age in withdrawn)
+        earlier = sum(GUARD_SPAN <= age < LONG_SPAN for age in withdrawn)
         present = [entry for entry in books.ledger.values() if entry.presence is not Presence.ABSENT]
         gone = [
             entry
@@ -385,7 +386,7 @@ class Lane:
             and judge_rows(self._rows_of(entry.canonical), KEYS)[0] is None
             and (entry.canonical in looked_at or entry.held_since or entry.pending_since)
         ]
-        return WithdrawalCount(size=len(present) + len(recent), recent=len(recent), pending=len(gone))
+        return WithdrawalCount(size=len(present) + recent, recent=recent, pending=len(gone), earlier=earlier)
 
     def _write(self, settled: Settled) -> None:
         books = self.books

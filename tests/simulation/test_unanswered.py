@@ -9,6 +9,7 @@ from lane import OPERATOR, START, CrashError, Lane, evse
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.simulator.faults import Applying
 from oicp_adapter.simulator.hub import HubOptions
+from oicp_adapter.sync.guard import LONG_SPAN
 from oicp_adapter.sync.model import Action, Policy
 
 SECOND = timedelta(seconds=1)
@@ -111,10 +112,10 @@ def test_a_late_insert_of_a_withdrawn_evse_leaves_no_ghost(hub: HubOptions) -> N
     assert lane.converged
 
 
-def test_a_tombstone_is_forgotten_a_day_later() -> None:
+def test_a_tombstone_is_forgotten_a_week_later() -> None:
     lane = in_sync(3)
     lane.remove(evse(1))
-    lane.run(23 * HOUR)
+    lane.run(LONG_SPAN - HOUR)
     assert "DEABCE1" in lane.books.ledger
     lane.run(2 * HOUR)
     assert "DEABCE1" not in lane.books.ledger
@@ -239,6 +240,22 @@ def test_withdrawals_one_by_one_are_held_as_soon_as_they_are_too_many() -> None:
         lane.remove(evse(number))
         lane.run(MINUTE)
     assert len(lane.at_hub()) == 45
+
+
+@pytest.mark.parametrize("parts", [1, 6], ids=["at once", "through the day"])
+def test_a_fleet_that_shrinks_by_fifteen_in_a_hundred_a_day_does_not_drain(parts: int) -> None:
+    lane = in_sync(200)
+    left = list(range(200))
+    for _ in range(5):
+        vanishing, left = left[: int(0.15 * len(left))], left[int(0.15 * len(left)) :]
+        for part in range(parts):
+            for number in vanishing[part::parts]:
+                lane.remove(evse(number))
+            lane.run(24 * HOUR / parts)
+    assert len(left) < 100
+    assert len(lane.at_hub()) >= 0.8 * 200
+    held = [entry for entry in lane.books.ledger.values() if entry.held_since and not entry.withdrawn_at]
+    assert len(held) == len(lane.at_hub()) - len(left)
 
 
 def test_a_withdrawal_that_came_back_is_neither_deleted_nor_counted() -> None:

@@ -1,8 +1,10 @@
 """Chargers disappear from the hub when their operator says so, and never by the hundred without a person's word."""
 
+from datetime import timedelta
+
 import pytest
 
-from oicp_adapter.store.operations import approve_withdrawals, held_withdrawals
+from oicp_adapter.store.operations import approve_withdrawals, held_withdrawals, request_full_load
 from oicp_adapter.sync.model import Action, Presence
 
 
@@ -105,3 +107,25 @@ def test_a_withdrawal_that_was_never_at_the_hub_is_nobodys_business(bench):
     bench.sql("DELETE FROM evse_status")
     lane.quiet()
     assert held(bench) == set()
+
+
+def test_a_wrong_filter_that_shows_half_of_the_rows_withdraws_nothing_by_any_request(bench):
+    bench.fleet(40)
+    lane = bench.lane(sweep_every=1800.0, full_load_at="03:00", reassert_every=timedelta(hours=6))
+    lane.quiet()
+    bench.sql("ALTER TABLE evse_status RENAME TO evse_status_of_all")
+    bench.sql(
+        "CREATE VIEW evse_status AS SELECT * FROM evse_status_of_all WHERE evse_id < 'DE*ABC*E2'"
+    )  # a row security policy, a search path, a bad join: the adapter sees what they leave
+    bench.sql("UPDATE evse_status_of_all SET status = 'Faulted' WHERE evse_id = 'DE*ABC*E10'")
+    request_full_load(bench.store, "DEABC", by="somebody who does not know")
+    lane.pass_time(hours=7, step=1200)
+    assert len(lane.at_hub()) == 40
+    assert lane.at_hub()["DEABCE10"] == "OutOfService"
+    assert {sent.action for sent in lane.wire.since(1)} == {Action.UPDATE}
+    assert len(held(bench)) == 28
+    bench.sql("DROP VIEW evse_status")
+    bench.sql("ALTER TABLE evse_status_of_all RENAME TO evse_status")
+    lane.pass_time(minutes=40, step=600)
+    assert held(bench) == set()
+    assert len(lane.at_hub()) == 40

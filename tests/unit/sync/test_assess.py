@@ -6,7 +6,8 @@ import pytest
 from oicp_adapter.domain.identifiers import EvseId, OperatorId, evse_key
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, TemporaryStatus
 from oicp_adapter.domain.windows import Window
-from oicp_adapter.sync.assess import TOMBSTONE_LEAST, Assessment, Circumstances, assess, judge_rows
+from oicp_adapter.sync.assess import Assessment, Circumstances, assess, judge_rows
+from oicp_adapter.sync.guard import LONG_SPAN
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -142,7 +143,7 @@ def test_a_tombstone_stays_a_day_and_until_its_debt_is_paid() -> None:
     assert (work(owed).action, work(owed).reason) == (Action.DELETE, WorkReason.DEBT)
     paid = replace(TOMBSTONE, debt_at=None)
     assert not look(paid).forget
-    assert look(paid, at=replace(AT, now=NOON - HOUR + TOMBSTONE_LEAST)).forget
+    assert look(paid, at=replace(AT, now=NOON - HOUR + LONG_SPAN)).forget
 
 
 def test_a_tombstone_whose_row_came_back_is_inserted() -> None:

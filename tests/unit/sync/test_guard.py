@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oicp_adapter.sync.guard import SMALL_NUMBER, WithdrawalCount, must_hold
+from oicp_adapter.sync.guard import SMALL_NUMBER, WithdrawalCount, must_hold, must_stay_held
 from oicp_adapter.sync.model import Policy
 
 POLICY = Policy(max_withdrawn_share=0.10)
@@ -41,3 +41,20 @@ def test_a_further_withdrawal_never_frees_what_is_held(size: int, recent: int, p
 @given(st.integers(0, SMALL_NUMBER), numbers)
 def test_a_station_may_always_be_dismantled(vanishing: int, size: int) -> None:
     assert not must_hold(WithdrawalCount(size=size, recent=0, pending=vanishing), POLICY)
+
+
+def test_what_is_held_is_not_let_go_by_the_mere_passing_of_a_day() -> None:
+    day_later = WithdrawalCount(size=900, recent=0, pending=50, earlier=100)
+    assert not must_hold(day_later, POLICY)
+    assert must_stay_held(day_later, POLICY)
+
+
+def test_what_is_held_goes_when_enough_others_have_come_back() -> None:
+    assert not must_stay_held(WithdrawalCount(size=1000, recent=3, pending=50, earlier=40), POLICY)
+
+
+@given(numbers, numbers, numbers, numbers)
+def test_what_must_be_held_anew_must_also_stay_held(size: int, recent: int, pending: int, earlier: int) -> None:
+    count = WithdrawalCount(size=size, recent=recent, pending=pending, earlier=earlier)
+    if must_hold(count, POLICY):
+        assert must_stay_held(count, POLICY)

@@ -100,8 +100,15 @@ def test_a_debt_is_paid_only_by_a_push_that_began_after_it() -> None:
 
 
 def test_what_is_acknowledged_while_a_lost_full_load_may_still_land_owes_another_push() -> None:
-    entry = one(after(DONE, present(1), position=Position(debt_at=NOON + HOUR)))
-    assert (entry.debt_at, entry.due_at) == (NOON + HOUR, NOON + HOUR)
+    soon = NOON + SECOND
+    entry = one(after(DONE, present(1), position=Position(debt_at=soon)))
+    assert (entry.debt_at, entry.due_at) == (soon, soon)
+
+
+def test_a_debt_that_a_clock_set_back_left_far_ahead_is_paid_within_t_late_all_the_same() -> None:
+    owing = replace(present(1), debt_at=NOON + 9 * HOUR)
+    entry = one(after(DONE, owing, position=Position(debt_at=NOON + 99 * HOUR)))
+    assert entry.debt_at == NOON + POLICY.send_within + POLICY.late_apply
 
 
 def test_the_next_look_is_at_the_boundary_that_the_plan_knew() -> None:

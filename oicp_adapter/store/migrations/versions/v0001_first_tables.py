@@ -16,7 +16,7 @@ from oicp_adapter.store.migrations.columns import (
     later_than,
     one_of_the_four,
 )
-from oicp_adapter.store.triggers import trigger_statements
+from oicp_adapter.store.migrations.hints import make_hint, make_triggers
 from oicp_adapter.store.types import KeyText, UtcTimestamp
 
 revision = "0001"
@@ -46,13 +46,13 @@ def upgrade() -> None:
             sa.Column("charge_box", sa.Text()),
             sa.Column("time_zone", sa.Text()),
         )
-    _make_hint()
+    make_hint()
     _make_ledger()
     _make_rejection()
     _make_lane()
     if not {"evse_status", "temporary_status"} & views:
         _make_indexes()
-        _make_triggers()
+        make_triggers()
 
 
 def _make_evse_status() -> None:
@@ -86,20 +86,6 @@ def _make_temporary_status() -> None:
         later_than("valid_to", "valid_from"),
         sqlite_autoincrement=True,
     )
-
-
-def _make_hint() -> None:
-    op.create_table(
-        "oicp_hint",
-        generated_id(),
-        sa.Column("evse_key", KeyText(), nullable=False),
-        sa.Column("operator_key", KeyText()),
-        sa.Column("created_at", UtcTimestamp(), nullable=False, server_default=default_now(clock=True)),
-        sqlite_autoincrement=True,
-        # Rows come and go all day while the table stays small: a share of its size says nothing about its waste.
-        postgresql_with={"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "1000"},
-    )
-    op.create_index("oicp_hint_operator", "oicp_hint", ["operator_key", "id"])
 
 
 def _make_ledger() -> None:
@@ -216,12 +202,3 @@ def _make_indexes() -> None:
         ("oicp_temporary_status_end", "temporary_status (valid_to, ended_at)"),
     ):
         bind.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
-
-
-def _make_triggers() -> None:
-    bind = op.get_bind()
-    schema = "main"
-    if bind.dialect.name == "postgresql":
-        schema = bind.execute(sa.text("SELECT quote_ident(current_schema())")).scalar_one()
-    for statement in trigger_statements(bind.dialect.name, schema):
-        bind.exec_driver_sql(statement)
