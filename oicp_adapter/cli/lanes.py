@@ -167,7 +167,8 @@ def approve(
                 done = approve_withdrawals(lanes.store, scope.lane, [each.evse_id for each in shown], by=author)
                 note(f"{lane}: {len(done)} withdrawals approved by {author}")
                 return
-    raise typer.BadParameter(f"no lane holds the set {name}: list the held withdrawals and approve what is shown")
+    unknown = foreign_text(name, SHOWN)
+    raise typer.BadParameter(f"no lane holds the set {unknown}: list the held withdrawals and approve what is shown")
 
 
 @contextmanager
@@ -178,7 +179,8 @@ def _lanes(context: typer.Context, operator: str | None) -> Iterator[_Lanes]:
     if operator is not None:
         wanted = {name: scope for name, scope in every.items() if operator_key(name) == operator_key(operator)}
         if not wanted:
-            raise typer.BadParameter(f"no lane has the OperatorID {operator}: the settings have {', '.join(every)}")
+            unknown = foreign_text(operator, SHOWN)
+            raise typer.BadParameter(f"no lane has the OperatorID {unknown}: the settings have {', '.join(every)}")
     with configured_store(settings) as store:
         yield _Lanes(settings, store, every, wanted)
 

@@ -60,7 +60,8 @@ class Call:
             case Delivery.CUT:
                 await self._cut()
             case Delivery.CUT_MID_BODY:
-                self.connection.transport.write(_rendered(answer)[: -max(1, len(answer.body) // 2)])
+                if not self.connection.transport.is_closing():
+                    self.connection.transport.write(_rendered(answer)[: -max(1, len(answer.body) // 2)])
                 await self._cut()
             case Delivery.DRIP:
                 await self._drip(_rendered(answer), effect.pace, answering)
@@ -97,6 +98,8 @@ class Call:
 
     async def _drip(self, raw: bytes, pace: timedelta, answering: Callable[[], None]) -> None:
         for place in range(len(raw)):
+            if self.connection.transport.is_closing():
+                return
             self.connection.transport.write(raw[place : place + 1])
             if await self.client_left_within(pace):
                 return

@@ -10,7 +10,7 @@ Gives the worker of a lane its store: one connection, looks that cost next to no
 import math
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +21,7 @@ from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
+from oicp_adapter.store.courtesy import Courtesy
 from oicp_adapter.store.engine import Store, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
@@ -227,6 +228,7 @@ class LaneStore:
         self.mapping = mapping
         self.recognised = hub_url is None
         self.hintless: str | None = None
+        self._courtesy = Courtesy()
         self._hub_url = hub_url
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -256,8 +258,9 @@ class LaneStore:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that writes without holding the lane's lock."""
+        courtesy = self._courtesy.writing() if self.store.dialect == "sqlite" else nullcontext()
         try:
-            with self._guarded() as connection, transaction(connection, writes=True, by_key=True):
+            with self._guarded() as connection, courtesy, transaction(connection, writes=True, by_key=True):
                 yield connection
         finally:
             self._version = None  # SQLite's data_version says nothing about one's own commits

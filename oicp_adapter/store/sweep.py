@@ -46,6 +46,7 @@ from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.clock import LONGEST_RETRY
 from oicp_adapter.sync.model import Rejected
+from oicp_adapter.sync.steps import HELD_LOOK
 
 PAGE: Final = 2000
 """Rows compared in one step: some 20 ms, and 100 ms when all of them are new, so that a push never waits long."""
@@ -278,7 +279,11 @@ def _make_pending_due(connection: Connection, lane: str, now: datetime) -> None:
         .where(
             ledger.c.lane == lane,
             ledger.c.pending_since.is_not(None),
-            ledger.c.held_since.is_(None),
+            or_(
+                ledger.c.held_since.is_(None),
+                ledger.c.approved_at.is_not(None),
+                ledger.c.due_at > now + HELD_LOOK,  # by a clock that was set back since
+            ),
             ~_waits(now),
             or_(ledger.c.due_at.is_(None), ledger.c.due_at > now),
         )

@@ -17,7 +17,7 @@ from oicp_adapter.domain.resolution import resolve
 from oicp_adapter.domain.statuses import USABILITY, OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.sync.clock import LONGEST_RETRY
-from oicp_adapter.sync.guard import LONG_SPAN
+from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -174,19 +174,36 @@ def _assess_withdrawal(seen: Observation, rejected: Sequence[Rejected], at: Circ
     if _never_reached_the_hub(entry, at.doubted_before):
         return Assessment(entry, rejected=rejected, forget=True)
     doubted, owed = at.in_doubt(entry), entry.debt_at is not None and entry.debt_at <= now
-    if entry.withdrawn_at is not None and not doubted and not owed:
+    again = _deleted_again_at(entry, at)
+    if entry.withdrawn_at is not None and not doubted and not owed and (again is None or again > now):
         end = entry.withdrawn_at + max(2 * at.policy.late_apply, LONG_SPAN)
         if end <= now and entry.debt_at is None:
             return Assessment(entry, rejected=rejected, forget=True)
-        quiet = replace(entry, pending_since=None, pending_edge=None, due_at=_earliest(entry.debt_at, end))
+        quiet = replace(entry, pending_since=None, pending_edge=None, due_at=_earliest(entry.debt_at, again, end))
         return Assessment(quiet, rejected=rejected)
     reason = WorkReason.IN_DOUBT if doubted else WorkReason.DEBT if owed else WorkReason.WITHDRAWN
+    if reason is WorkReason.WITHDRAWN and entry.withdrawn_at is not None:
+        reason = WorkReason.REASSERTED
     since = _since(seen, entry, reason, now)
     record = Record(entry.canonical, entry.evse_id, entry.acknowledged or OicpStatus.OUT_OF_SERVICE)
     if _waits(entry, record.status, now):
         return Assessment(replace(entry, pending_since=since, due_at=entry.retry_at), rejected=rejected)
     entry = replace(entry, pending_since=since, due_at=now)
     return Assessment(entry, Work(record, Action.DELETE, reason, since, urgent=True, entry=entry), rejected)
+
+
+def _deleted_again_at(entry: Entry, at: Circumstances) -> datetime | None:
+    """
+    Return when a withdrawn EVSE is to be deleted once more, whatever the books say; None: not any more.
+
+    For a day: a request that was answered and is replayed later, or another system, can have brought it back.
+    """
+    if entry.withdrawn_at is None:
+        return None
+    if entry.asserted_at is None or entry.asserted_at > at.now:
+        return at.now
+    again = entry.asserted_at + at.policy.reassert_every
+    return again if again < entry.withdrawn_at + GUARD_SPAN else None
 
 
 def _in_service(entry: Entry) -> Entry:

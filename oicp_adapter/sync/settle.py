@@ -35,7 +35,7 @@ LONGEST_REFUSED: Final = timedelta(seconds=10)
 """While everything is refused one record is tried at least so often, since a healthy change waits behind it."""
 
 PAUSE: Final = timedelta(seconds=1)
-"""Between two attempts of a single record that nothing proves bad, times its failures, up to the longest backoff."""
+"""Between two attempts of a single record that nothing proves bad, or as long as it has been failing, to a minute."""
 
 INSIST_FOR: Final = timedelta(hours=24)
 """A delete that was refused without a word is repeated every hour for so long, since a ghost would strand drivers."""
@@ -357,9 +357,12 @@ def _refused_single(entry: Entry, exchange: Exchange, position: Position) -> tup
         return [_to_try_the_other_way(tried)], position
     if first_of_all:
         return [tried], position
-    if _hub_takes_others(entry, position):
+    # While a lost request may still land, its existence may change between two attempts, so they prove nothing.
+    may_change = entry.debt_at is not None and entry.debt_at > exchange.intent.started_at
+    if _hub_takes_others(entry, position) and not may_change:
         return [_called_bad(tried, exchange.now, exchange.draw)], position
-    pause = min(entry.failures * PAUSE, LONGEST_BACKOFF)
+    failing_for = exchange.now - (entry.first_failed_at or exchange.now)
+    pause = min(max(PAUSE, failing_for), LONGEST_BACKOFF)
     return [replace(tried, due_at=exchange.now + pause)], position
 
 
