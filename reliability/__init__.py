@@ -1,0 +1,1 @@
+"""Proves the promise of the adapter: exhaustive search, seeded simulation, real faults."""
