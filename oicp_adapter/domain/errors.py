@@ -26,6 +26,10 @@ FOREIGN_TEXT_LIMIT: Final = 200
 """Characters of somebody else's text that an error, a log line or a page shows."""
 
 
+_WITH_PATHS: Final = 1000
+"""Characters of an error that names paths, which may come from an argument."""
+
+
 class ErrorReason(StrEnum):
     """Why an operation was not done, as a metric label."""
 
@@ -102,6 +106,9 @@ class CertificateError(ConfigurationError):
     """A certificate or private key does not load, does not match its partner, or does not hold now."""
 
     reason = ErrorReason.CERTIFICATE
+
+    def __init__(self, what: str, *, cure: str) -> None:
+        super().__init__(foreign_text(what, _WITH_PATHS), cure=cure)
 
 
 class MalformedIdentifierError(AdapterError):
