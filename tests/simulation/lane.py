@@ -455,9 +455,9 @@ class Lane:
             )
 
     def _rows_of(self, key: str) -> Sequence[StatusRow]:
-        direct = self.books.rows.get(EvseId(f"DE*ABC*{key[5:]}")) if key.startswith("DEABCE") else None
-        if direct is not None and not self.respelt:
-            return [direct]
+        if key.startswith("DEABCE") and not self.respelt:
+            direct = self.books.rows.get(EvseId(f"DE*ABC*{key[5:]}"))
+            return [direct] if direct is not None else []
         return sorted(
             (row for row in self.books.rows.values() if evse_key(row.evse_id) == key), key=lambda r: r.evse_id
         )

@@ -242,22 +242,6 @@ def test_withdrawals_one_by_one_are_held_as_soon_as_they_are_too_many() -> None:
     assert len(lane.at_hub()) == 45
 
 
-@pytest.mark.parametrize("parts", [1, 6], ids=["at once", "through the day"])
-def test_a_fleet_that_shrinks_by_fifteen_in_a_hundred_a_day_does_not_drain(parts: int) -> None:
-    lane = in_sync(200)
-    left = list(range(200))
-    for _ in range(5):
-        vanishing, left = left[: int(0.15 * len(left))], left[int(0.15 * len(left)) :]
-        for part in range(parts):
-            for number in vanishing[part::parts]:
-                lane.remove(evse(number))
-            lane.run(24 * HOUR / parts)
-    assert len(left) < 100
-    assert len(lane.at_hub()) >= 0.8 * 200
-    held = [entry for entry in lane.books.ledger.values() if entry.held_since and not entry.withdrawn_at]
-    assert len(held) == len(lane.at_hub()) - len(left)
-
-
 def test_a_withdrawal_that_came_back_is_neither_deleted_nor_counted() -> None:
     lane = in_sync(50)
     for number in range(20):

@@ -89,6 +89,15 @@ def test_a_person_approves_exactly_what_was_held() -> None:
     assert [item.record.evse_id for item in found.work] == [evse(1)]
 
 
+def test_a_day_alone_frees_nothing_that_was_held_while_a_fresh_withdrawal_goes() -> None:
+    held = replace(present(1), held_since=NOON - 25 * HOUR)
+    day_later = WithdrawalCount(size=100, recent=0, pending=2, earlier=9)
+    found = look_at([seen(held), seen(present(2))], AT, count(day_later))
+    assert [item.record.evse_id for item in found.work] == [evse(2)]
+    others_came_back = WithdrawalCount(size=100, recent=0, pending=2, earlier=3)
+    assert len(look_at([seen(held), seen(present(2))], AT, count(others_came_back)).work) == 2
+
+
 def test_few_withdrawals_go_through() -> None:
     assert [item.action for item in look_at([seen(present(1))], AT, count(FEW)).work] == [Action.DELETE]
 
