@@ -76,6 +76,22 @@ class Cluster:
         """Stop it; `immediate` is a crash, `fast` ends every session first."""
         self._control("stop", "-m", mode)
 
+    def copied(self) -> Path:
+        """Copy the running server's files, as a standby is made, and return where they are."""
+        copy = Path(tempfile.mkdtemp(prefix="oicp-adapter-pg-")).resolve()
+        shutil.chown(copy, self._user)
+        self._run("pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", copy, "-c", "fast")
+        return copy
+
+    def fail_over(self, copy: Path) -> None:
+        """Let this server crash, and a standby that had what *copy* has take its place under the same address."""
+        self.stop("immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = copy
+        (copy / "standby.signal").touch()
+        self.start()
+        self._control("promote")
+
     def fresh(self) -> str:
         """Make a migrated database; return its name."""
         with self._making:
@@ -102,8 +118,11 @@ class Cluster:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-w", "-D", self._folder, *arguments)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
         subprocess.run(
-            [self._bin / "pg_ctl", "-w", "-D", self._folder, *arguments],
+            [self._bin / program, *arguments],
             check=True,
             user=self._user,
             cwd="/",

@@ -134,7 +134,7 @@ def test_what_a_lost_full_load_may_have_carried_is_withdrawn_with_a_request() ->
     assert look(replace(registered, pending_since=NOON), at=at).forget
 
 
-def test_a_tombstone_stays_a_day_and_until_its_debt_is_paid() -> None:
+def test_a_tombstone_stays_a_week_and_until_its_debt_is_paid() -> None:
     resting = look(TOMBSTONE)
     assert resting.work is None
     assert resting.entry is not None
@@ -143,7 +143,37 @@ def test_a_tombstone_stays_a_day_and_until_its_debt_is_paid() -> None:
     assert (work(owed).action, work(owed).reason) == (Action.DELETE, WorkReason.DEBT)
     paid = replace(TOMBSTONE, debt_at=None)
     assert not look(paid).forget
-    assert look(paid, at=replace(AT, now=NOON - HOUR + LONG_SPAN)).forget
+    week_later = NOON - HOUR + LONG_SPAN
+    assert look(replace(paid, asserted_at=week_later - HOUR), at=replace(AT, now=week_later)).forget
+
+
+def test_a_tombstone_is_deleted_again_at_each_reassertion_of_its_first_day() -> None:
+    paid = replace(TOMBSTONE, debt_at=None)
+    assert paid.asserted_at is not None
+    again = paid.asserted_at + AT.policy.reassert_every
+    assert look(paid).entry is not None
+    assert look(paid).entry.due_at == again
+    found = work(look(paid, at=replace(AT, now=again)))
+    assert (found.action, found.reason) == (Action.DELETE, WorkReason.REASSERTED)
+    late = replace(paid, asserted_at=NOON - HOUR + timedelta(hours=20))
+    assert look(late, at=replace(AT, now=NOON + timedelta(hours=30))).work is None
+
+
+def test_a_refused_value_that_is_wanted_no_more_is_forgotten() -> None:
+    refused = replace(
+        AVAILABLE,
+        failures=4,
+        failed_singly=2,
+        first_failed_at=NOON - HOUR,
+        retry_at=NOON + HOUR,
+        refusal="refused",
+        refused_status=OicpStatus.OCCUPIED,
+        batch_cap=1,
+    )
+    entry = look(refused, row("Available")).entry
+    assert entry is not None
+    assert (entry.retry_at, entry.refusal, entry.refused_status, entry.first_failed_at) == (None, None, None, None)
+    assert (entry.failures, entry.batch_cap) == (1, 1), "it still travels apart"
 
 
 def test_a_tombstone_whose_row_came_back_is_inserted() -> None:
