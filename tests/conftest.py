@@ -1,11 +1,14 @@
-"""Makes what tests of several kinds copy."""
+"""Makes what tests of several kinds copy, and gives errors room for one line."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
+
+os.environ["TERMINAL_WIDTH"] = "1000"  # read once, when the first wrong argument of this process is shown
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@ def _crash(point: str) -> None:
     @injector(name)
     def dies(stage: Stage) -> None:
         replica = stage.dice.choice(stage.replicas)
-        replica.die_next({"Ca": "C9", "Cb": "C5", "Cc": "C7"}.get(point, point), name)
-        replica.restart_after = stage.dice.choice([0.05, 2.0, 30.0])
+        # Nobody knows which of them will send the full load.
+        for each in stage.replicas if point == "Cb" else [replica]:
+            each.die_next({"Ca": "C9", "Cb": "C5", "Cc": "C7"}.get(point, point), name)
+            each.restart_after = stage.dice.choice([0.05, 2.0, 30.0])
         if point == "C8":
             stage.trouble.lost_next += 1
         if point == "C10":

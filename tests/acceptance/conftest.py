@@ -33,7 +33,7 @@ from oicp_adapter.store.migrate import upgrade
 
 OPERATORS = ("DE*ABC", "DE*XYZ")
 REQUEST_TIMEOUT = 2.0
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a loaded machine may need for what takes a moment."""
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

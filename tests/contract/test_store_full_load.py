@@ -160,12 +160,12 @@ def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, p
                 present("DE*ABC*E15", now, attempt=0, acknowledged=None, presence=Presence.UNKNOWN, pending_since=now),
             ]
         )
-        assert books.withdrawal_count() == WithdrawalCount(size=6, recent=1, pending=1)
+        assert books.withdrawal_count() == WithdrawalCount(size=6, recent=1, pending=1, earlier=1)
     sql("DELETE FROM evse_status WHERE evse_id = 'DE*ABC*E0'")
     sql("UPDATE evse_status SET operator_id = 'DE*XYZ' WHERE evse_id = 'DE*ABC*E1'")
     sql("UPDATE evse_status SET status = 'Charging' WHERE evse_id = 'DE*ABC*E2'")
     with lane.transaction() as books:
-        assert books.withdrawal_count() == WithdrawalCount(size=6, recent=1, pending=3)
+        assert books.withdrawal_count() == WithdrawalCount(size=6, recent=1, pending=3, earlier=1)
         assert not books.clean()
 
 

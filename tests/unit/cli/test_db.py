@@ -13,7 +13,7 @@ HEADER = "evse_id,operator_id,status"
 
 
 def call(folder: Path, *arguments: str, file: Path | None = None) -> Result:
-    env = {"OICP_ADAPTER_STORE__URL": f"sqlite:///{file or folder / 'store.db'}", "TERMINAL_WIDTH": "1000"}
+    env = {"OICP_ADAPTER_STORE__URL": f"sqlite:///{file or folder / 'store.db'}"}
     return CliRunner().invoke(app, list(arguments), env=env)
 
 
