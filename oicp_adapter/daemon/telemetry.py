@@ -62,11 +62,12 @@ class LaneTelemetry:
 
     def hintless(self, why: str | None) -> None:
         """Report that the hints cannot be used, once, and that they can be again."""
-        if why is None and "hints.unusable" not in self._told:
-            return
-        self._tell_once(
-            "hints.unusable", why=why, cure="run `oicp-adapter db upgrade`; until then the sweep finds changes"
-        )
+        if why is not None:
+            self._tell_once(
+                "hints.unusable", why=why, cure="run `oicp-adapter db upgrade`; until then the sweep finds changes"
+            )
+        elif self._told.pop("hints.unusable", None) is not None:
+            self._log.info("hints.usable")
 
     def read(self, now: datetime) -> None:
         """Note that the store was read."""

@@ -57,56 +57,26 @@ class StoreTrust:
             self._telemetry.state(LaneState.HELD, error.reason, str(error))
             raise error
 
-    def reached(self, books: LaneTransaction) -> Position:
-        """Return the lane's position without what a clock that was set back left in it, and its intent likewise."""
-        intent = books.intent
-        if intent is not None and intent != (cut := intent_within_reach(intent, books.now, self._policy)):
-            books.write_intent(cut)
-        return within_reach(books.position, books.now, self._policy)
-
-    def recognise(self, books: LaneTransaction, found: StoreIdentity | None) -> StoreIdentity | None:
+    def position(self, books: LaneTransaction, found: StoreIdentity | None, *, epoch: int) -> Position:
         """
-        Compare the store with the one that the lane knows, and remember what is new.
+        Return the lane's position as far as it can be believed; the caller saves it.
+
+        When the store has lost what it had committed, everything in it is in doubt and nobody leads the lane.
 
         Args:
             found: What the store is now; None: nothing was looked at.
-
-        Returns:
-            What the lane knew before; None: nothing.
+            epoch: Under which this process leads the lane; 0: it does not.
 
         Raises:
-            ForeignStoreError: It is another one.
+            ForeignStoreError: The store is not the one that the lane knows.
         """
-        if found is None:
-            return None
-        known = books.known_identity()
-        if known is not None and (different := differences(known, found)):
-            error = ForeignStoreError(self._operator_id, different)
-            self._telemetry.state(LaneState.HELD, error.reason, str(error))
-            raise error
-        if merged(known, found) != known:
-            books.remember_identity(merged(known, found))
-        return known
-
-    def doubted(
-        self,
-        books: LaneTransaction,
-        position: Position,
-        *,
-        epoch: int,
-        known: StoreIdentity | None,
-        found: StoreIdentity | None,
-    ) -> Position | None:
-        """
-        Return the position to go on from when the store has lost what it had committed; None: it has not.
-
-        Args:
-            epoch: Under which this process leads the lane; 0: it does not.
-            known: What `recognise` returned.
-        """
-        seen, now = self._witness.seen, books.now
+        known = self._recognised(books, found)
+        intent, now = books.intent, books.now
+        if intent is not None and intent != (cut := intent_within_reach(intent, now, self._policy)):
+            books.write_intent(cut)
+        position, seen = within_reach(books.position, now, self._policy), self._witness.seen
         if not went_back(position, seen.attempt, known, found):
-            return None
+            return position
         self._telemetry.distrusted(attempt=position.attempt, witnessed=seen.attempt)
         # Where other processes may push, one of them may have sent what this store has forgotten, too.
         silent_until = (seen.silent_until or now) if self._sole else now + longest_silence(self._policy)
@@ -117,6 +87,19 @@ class StoreTrust:
     def committed(self, books: LaneTransaction) -> None:
         """Remember how far the lane has come; to be called once the transaction's commit has returned."""
         if books.position.attempt < self._witness.seen.attempt:
-            return  # the store went back; that is for `doubted` to find, not for us to forget
+            return  # the store went back; that is for `position` to find, not for us to forget
         silent_until = books.intent.silent_until if books.intent is not None else books.position.silent_until
         self._witness.note(Sighting(books.position.attempt, silent_until))
+
+    def _recognised(self, books: LaneTransaction, found: StoreIdentity | None) -> StoreIdentity | None:
+        """Compare the store with the one that the lane knows, remember what is new, return what was known before."""
+        if found is None:
+            return None
+        known = books.known_identity()
+        if known is not None and (different := differences(known, found)):
+            error = ForeignStoreError(self._operator_id, different)
+            self._telemetry.state(LaneState.HELD, error.reason, str(error))
+            raise error
+        if merged(known, found) != known:
+            books.remember_identity(merged(known, found))
+        return known

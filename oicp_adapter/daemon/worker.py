@@ -280,11 +280,7 @@ class LaneWorker:
     def _decide(self, books: LaneTransaction, found: StoreIdentity | None) -> Push | None:
         """Take the lease, clear what an earlier holder left open, and find the next push."""
         self._now = now = books.now
-        known = self._trust.recognise(books, found)
-        before = self._trust.reached(books)
-        doubted = self._trust.doubted(books, before, epoch=self._epoch or 0, known=known, found=found)
-        if doubted is not None:
-            before, self._epoch = doubted, None
+        before = self._trust.position(books, found, epoch=self._epoch or 0)
         position = claim(before, self._identity.holder, now, self._policy, sole=self._identity.sole)
         self._due["renew"] = now + min(RENEW_EVERY, self._policy.lease / 3)
         if position is None:

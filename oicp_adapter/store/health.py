@@ -19,8 +19,11 @@ from oicp_adapter.store.triggers import trigger_names
 _WAL_BUG_FROM: Final = (3, 7, 0)
 _WAL_BUG_FIXED: Final = (3, 51, 3)
 _WAL_BUG_BACKPORTS: Final = ((3, 44, 6), (3, 50, 7))
-"""https://www.sqlite.org/wal.html#walresetbug: the first version without it, in each series that was mended."""
-"""First repaired version of each series that got the repair; a series is its first two numbers."""
+"""
+The first version without the bug in each series that was mended; a series is its first two numbers.
+
+Source: https://www.sqlite.org/wal.html#walresetbug
+"""
 
 _LACKS_RIGHTS: Final = """
 SELECT t.name FROM unnest(:tables ::text[]) AS t(name)

@@ -2,7 +2,8 @@
 Reads what tells this store from others, and keeps what each lane knows of it.
 
 1. What a server does not let this user ask is left out: a missing fact tells nothing.
-2. An address on this machine is one address whatever its port: what listens there is a proxy or a test.
+2. An address on this machine is one address whatever its port: what listens there is a proxy or a test. Elsewhere a
+   port that is the usual one makes no difference, whether somebody wrote it or not.
 
 Source: PostgreSQL, "Control Data Functions", "Backup Control Functions" (`pg_walfile_name` begins with the timeline).
 """
@@ -21,6 +22,8 @@ from oicp_adapter.store.schema import identity_row
 from oicp_adapter.sync.identity import StoreIdentity
 
 _THIS_MACHINE: Final = "this machine"
+_HTTPS: Final = 443
+_POSTGRESQL: Final = 5432
 _DATABASE: Final = "SELECT datname || ' (' || oid || ')' FROM pg_database WHERE datname = current_database()"
 _SYSTEM: Final = "SELECT system_identifier::text FROM pg_control_system()"
 _TIMELINE: Final = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
@@ -42,13 +45,13 @@ def find_identity(connection: Connection, store: Store, *, hub_url: str) -> Stor
         hub_url: Of the hub that its ledger speaks of.
     """
     hub = urlsplit(hub_url)
-    named = f"{_place(hub.hostname or '', hub.port)}{hub.path.rstrip('/')}"
+    named = f"{_place(hub.hostname or '', hub.port, usual=_HTTPS)}{hub.path.rstrip('/')}"
     if store.path is not None:
         return StoreIdentity(named, None, f"file {os.stat(store.path).st_ino}", None, None)  # noqa: PTH116 - as in look
     timeline = _fact(connection, _TIMELINE)
     return StoreIdentity(
         hub=named,
-        address=_place(*store.server),
+        address=_place(*store.server, usual=_POSTGRESQL),
         database=_fact(connection, _DATABASE),
         system=_fact(connection, _SYSTEM),
         timeline=int(timeline, 16) if timeline is not None else None,
@@ -89,7 +92,7 @@ def _fact(connection: Connection, statement: str) -> str | None:
     return str(row[0]) if row is not None and row[0] is not None else None
 
 
-def _place(host: str, port: int | None) -> str:
+def _place(host: str, port: int | None, *, usual: int) -> str:
     """Name a host and port; of this machine the port does not matter, nor by which name it is called."""
     if not host or host.startswith("/") or host == "localhost":
         return _THIS_MACHINE
@@ -98,4 +101,4 @@ def _place(host: str, port: int | None) -> str:
             return _THIS_MACHINE
     except ValueError:
         pass
-    return f"{host.lower()}:{port}" if port else host.lower()
+    return host.lower() if port in {None, usual} else f"{host.lower()}:{port}"

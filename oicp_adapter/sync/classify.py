@@ -92,6 +92,9 @@ _RECORD_INDEX: Final = re.compile(r"evseStatusRecord\[(\d{1,7})\]", re.IGNORECAS
 _ABOUT_A_RECORD: Final = re.compile(r"evse|record", re.IGNORECASE)
 """A partner, an offer or a page that is not found says nothing about a record."""
 
+_DETAILS: Final = 10
+"""Named details of an answer that are put into words; what is shown is cut at 200 characters anyway."""
+
 _EXISTS: Final = re.compile(r"already\s+(exist|present|known)|\bdoes\s+exist|\bexists\b", re.IGNORECASE)
 _MISSING: Final = re.compile(
     r"not\s+(exist|found|known|present)|unknown\s+evse|no\s+such|n't\s+exist|does\s+not\s+exist", re.IGNORECASE
@@ -251,6 +254,3 @@ def _plain(said: object, depth: int = 2) -> str:
     if isinstance(said, list) and depth:
         return "; ".join(_plain(value, depth - 1) for value in islice(said, _DETAILS))
     return "…" if isinstance(said, dict | list) else str(said)
-
-
-_DETAILS: Final = 10

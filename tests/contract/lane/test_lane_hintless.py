@@ -52,6 +52,8 @@ def test_without_its_hints_a_lane_goes_on_by_the_sweep_and_an_upgrade_brings_the
     with migrating(bench, request) as store:
         assert upgrade(store) == check(store)
     lane.pass_time(minutes=3)
+    assert len(bench.events("hints.unusable")) == 1
+    assert len(bench.events("hints.usable")) == 1
     bench.write("DE*ABC*E2", "Faulted")
     assert bench.hints() == 1
     lane.quiet()
