@@ -25,13 +25,18 @@ def hang(site, eventually):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_daemon_ends_at_once(quiet, number):
+def test_an_idle_daemon_ends_without_waiting_for_any_time_out(site, eventually, number):
+    site.sections["hub"]["request_timeout"] = 60.0
+    site.sections["push"]["lease"] = 120.0
+    site.fleet(3)
+    daemon = site.daemon()
+    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
     asked = time.monotonic()
-    quiet.send(number)
-    assert quiet.ended() == 0
-    assert time.monotonic() - asked < 5
-    assert quiet.log("daemon.stopping")[0]["why"] == number.name
-    assert quiet.log("lane.stopped")[0]["unrecorded"] is False
+    daemon.send(number)
+    assert daemon.ended() == 0
+    assert time.monotonic() - asked < 30
+    assert daemon.log("daemon.stopping")[0]["why"] == number.name
+    assert daemon.log("lane.stopped")[0]["unrecorded"] is False
 
 
 def test_a_clean_stop_hands_the_lane_over_and_a_restart_sends_nothing(site, quiet, eventually):
@@ -69,7 +74,7 @@ def test_a_second_signal_cuts_a_push_that_hangs(site, quiet, eventually):
     asked = time.monotonic()
     daemon.send(signal.SIGTERM)
     assert daemon.ended() == 0
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 30
     assert daemon.log("push.unknown", reason="cut")
     assert site.sql("SELECT count(*) FROM oicp_ledger WHERE doubted_at IS NOT NULL")[0][0] == 1
 
