@@ -1,4 +1,4 @@
-"""Lists and sets temporary statuses."""
+"""Lists, sets, ends and extends temporary statuses, through the service that the API and the operator page use."""
 
 import getpass
 from collections.abc import Iterator, Sequence
@@ -10,29 +10,31 @@ import typer
 
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
-from oicp_adapter.cli.times import instant_after, parse_instant
-from oicp_adapter.domain.errors import ConfigurationError, foreign_text
-from oicp_adapter.domain.statuses import StatusMapping, TemporaryStatus, normalise
+from oicp_adapter.cli.times import instant_after, parse_duration, parse_instant
+from oicp_adapter.control.bulk import Selection, WindowTemplate, set_windows
+from oicp_adapter.control.desk import Desk, desk_of
+from oicp_adapter.control.preview import EvsePreview, preview
+from oicp_adapter.control.windows import WindowState, end_windows, extend_windows, get_window
+from oicp_adapter.domain.access import EVERYTHING, Actor
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.patterns import EvsePattern
+from oicp_adapter.domain.statuses import TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
-from oicp_adapter.store.engine import Store
-from oicp_adapter.store.evses import evse_overviews
-from oicp_adapter.store.temporary import (
-    TemporaryRecord,
-    end_temporary,
-    extend_temporary,
-    get_temporary,
-    list_temporary,
-    set_temporary,
-)
+from oicp_adapter.store.temporary import TemporaryRecord, list_temporary
 
 temporary = typer.Typer(no_args_is_help=True, help="Temporary statuses: maintenance, commissioning, blocked, reserved.")
 
-_Id = Annotated[int, typer.Argument(metavar="NUMBER", help="As `temporary list` shows it.")]
+_Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER…", help="As `temporary list` shows them.")]
 _For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="As 4h, 90m, 1d 12h.")]
 _To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="With an offset, or in --zone.")]
 _Zone = Annotated[str | None, typer.Option("--zone", metavar="ZONE", help="Of times without an offset.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _COLUMNS = ("number", "EVSE", "status", "from", "to", "reason", "reference", "by", "ended")
+_PREVIEW = ("EVSE", "location", "drivers see now", "during", "after", "note")
 _KINDS = {normalise(kind): kind for kind in TemporaryStatus}
+_ALL = "all"
+_WIDTH = 60
+"""Characters of somebody else's text that a table shows."""
 
 
 @temporary.command("list")
@@ -41,7 +43,7 @@ def list_(
     evse_id: Annotated[str | None, typer.Argument(metavar="[EVSE_ID]", help="None: of all.")] = None,
     *,
     past: Annotated[bool, typer.Option("--past", help="Those that are over too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: _AsJson = False,
 ) -> None:
     """List temporary statuses that apply or are ahead; times are UTC."""
     with configured_store(invocation(context).settings()) as store:
@@ -52,7 +54,12 @@ def list_(
 @temporary.command("set")
 def set_(  # noqa: PLR0917 - every one is an option on the command line
     context: typer.Context,
-    evse_id: Annotated[str, typer.Argument(metavar="EVSE_ID")],
+    evses: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVSES", help="An EvseID, several with commas between, a pattern with %, or `all` of a --location."
+        ),
+    ],
     kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(kind.lower() for kind in TemporaryStatus))],
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="None: now.")] = None,
     duration: _For = None,
@@ -60,71 +67,92 @@ def set_(  # noqa: PLR0917 - every one is an option on the command line
     zone: _Zone = None,
     reason: Annotated[str | None, typer.Option(help="For people.")] = None,
     reference: Annotated[str | None, typer.Option(help="Of the system that asks, as a booking number.")] = None,
+    location: Annotated[str | None, typer.Option(help="With `all`: the EVSEs that stand there.")] = None,
+    charge_box: Annotated[str | None, typer.Option(help="With `all`: the EVSEs of this charge box.")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and do nothing.")] = False,
+    as_json: _AsJson = False,
 ) -> None:
-    """Set a temporary status, from now or a time, for a duration, to a time, or until it is ended."""
+    """Set a temporary status from now or a time, for a duration, to a time or until ended, on all EVSEs or none."""
     if normalise(kind) not in _KINDS:
-        raise typer.BadParameter(f"{foreign_text(kind, 60)!r} is none of {', '.join(_KINDS)}")
+        raise typer.BadParameter(f"{foreign_text(kind, _WIDTH)!r} is none of {', '.join(_KINDS)}")
     valid_from = parse_instant(start, zone) if start is not None else None
-    with configured_store(invocation(context).settings()) as store:
-        valid_to = _end(valid_from or store.now(), duration, end, zone)
-        _require_evse(store, evse_id)
-        with _as_wrong_usage():
-            made = set_temporary(
-                store,
-                evse_id=evse_id,
-                kind=_KINDS[normalise(kind)],
-                valid_from=valid_from,
-                valid_to=valid_to,
-                reason=reason,
-                reference=reference,
-                created_by=getpass.getuser(),
-            )
-        _note_past(made, store.now())
-    _show([made])
+    with _desk(context) as desk:
+        template = WindowTemplate(
+            kind=_KINDS[normalise(kind)],
+            valid_from=valid_from,
+            valid_to=_end(valid_from or desk.store.now(), duration, end, zone),
+            time_zone=zone,
+            reason=reason,
+            reference=reference,
+        )
+        selection = _selection(evses, location, charge_box)
+        if dry_run:
+            _show_preview(desk, selection, template, as_json=as_json)
+            return
+        made = set_windows(desk, _actor(), selection, template).value or ()
+        _show([each.record for each in made], as_json=as_json)
 
 
 @temporary.command("end")
-def end_(context: typer.Context, number: _Id) -> None:
-    """End a temporary status now."""
-    with configured_store(invocation(context).settings()) as store:
-        open_ = _open(store, number)
-        _show([end_temporary(store, open_.window.id, by=getpass.getuser()) or open_])
+def end_(
+    context: typer.Context,
+    numbers: _Numbers,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which, and do nothing.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """End temporary statuses now, all or none."""
+    with _desk(context) as desk:
+        if dry_run:
+            _show_open(desk, numbers, as_json=as_json)
+            return
+        _show([each.record for each in end_windows(desk, _actor(), numbers)], as_json=as_json)
 
 
 @temporary.command("extend")
-def extend(context: typer.Context, number: _Id, duration: _For = None, end: _To = None, zone: _Zone = None) -> None:
-    """Move the end of a temporary status, by a duration or to a time."""
-    if duration is None and end is None:
-        raise typer.BadParameter("say --for how long, or --to which time")
-    with configured_store(invocation(context).settings()) as store:
-        open_ = _open(store, number)
-        valid_to = _end(open_.window.valid_to or store.now(), duration, end, zone)
-        with _as_wrong_usage():
-            changed = extend_temporary(store, number, valid_to=valid_to) or open_
-        _note_past(changed, store.now())
-    _show([changed])
+def extend(
+    context: typer.Context,
+    numbers: _Numbers,
+    duration: _For = None,
+    end: _To = None,
+    zone: _Zone = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which, and do nothing.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Move the end of temporary statuses, by a duration or to a time, all or none."""
+    if (duration is None) == (end is None):
+        raise typer.BadParameter("say either --for how much longer, or --to which time")
+    by = parse_duration(duration) if duration is not None else None
+    to = parse_instant(end, zone) if end is not None else None
+    with _desk(context) as desk:
+        if dry_run:
+            _show_open(desk, numbers, as_json=as_json)
+            return
+        _show([each.record for each in extend_windows(desk, _actor(), numbers, by=by, to=to)], as_json=as_json)
 
 
-def _require_evse(store: Store, evse_id: str) -> None:
-    if next(evse_overviews(store, (), StatusMapping(), [evse_id]), None) is None:
-        raise typer.BadParameter(
-            f"no EVSE {foreign_text(evse_id, 60)} is in the store: `oicp-adapter status` lists all"
-        )
+@contextmanager
+def _desk(context: typer.Context) -> Iterator[Desk]:
+    settings = invocation(context).settings()
+    with configured_store(settings) as store:
+        yield desk_of(settings, store)
 
 
-def _open(store: Store, number: int) -> TemporaryRecord:
-    """Return a temporary status that is not over."""
-    found = get_temporary(store, number)
-    if found is None:
-        raise typer.BadParameter(
-            f"there is no temporary status {number}: `oicp-adapter temporary list` has their numbers"
-        )
-    end = found.window.end
-    if end is not None and end <= store.now():
-        raise typer.BadParameter(
-            f"temporary status {number} has been over since {end:%Y-%m-%d %H:%M:%S} UTC: set a new one"
-        )
-    return found
+def _actor() -> Actor:
+    """Return whoever runs the command: who may read the settings may do everything."""
+    return Actor(getpass.getuser(), None, EVERYTHING)
+
+
+def _selection(evses: str, location: str | None, charge_box: str | None) -> Selection:
+    if location is not None or charge_box is not None:
+        if evses.lower() != _ALL:
+            raise typer.BadParameter("write `all` in place of EVSES with --location or --charge-box")
+        return Selection(location=location, charge_box=charge_box)
+    if EvsePattern(evses).has_wildcard:
+        return Selection(pattern=evses)
+    return Selection(evse_ids=[each.strip() for each in evses.split(",") if each.strip()])
 
 
 def _end(start: datetime, duration: str | None, end: str | None, zone: str | None) -> datetime | None:
@@ -135,22 +163,53 @@ def _end(start: datetime, duration: str | None, end: str | None, zone: str | Non
     return parse_instant(end, zone) if end is not None else None
 
 
-@contextmanager
-def _as_wrong_usage() -> Iterator[None]:
-    """Show a window that cannot be as what it is here: times on the command line that contradict each other."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
+def _show_preview(desk: Desk, selection: Selection, template: WindowTemplate, *, as_json: bool) -> None:
+    shown = preview(desk, _actor(), selection, template)
+    for unknown in shown.unknown:
+        note(f"no EVSE {foreign_text(unknown, _WIDTH)} is in the store: nothing could be set")
+    for warning in shown.warnings:
+        note(f"note: {warning}")
+    if as_json:
+        print_json_array(_previewed(each) for each in shown.evses)
+        return
+    print_table(
+        _PREVIEW,
+        [
+            (
+                foreign_text(each.place.evse_id, _WIDTH),
+                foreign_text(each.place.location, _WIDTH) if each.place.location is not None else None,
+                each.now.driver,
+                each.during.driver,
+                each.after.driver if each.after is not None else None,
+                "; ".join(each.warnings) or None,
+            )
+            for each in shown.evses
+        ],
+    )
+    note(f"{len(shown.evses)} EVSEs; nothing was set")
 
 
-def _note_past(record: TemporaryRecord, now: datetime) -> None:
-    end = record.window.end
-    if end is not None and end <= now:
-        note(
-            f"temporary status {record.window.id} lies in the past: it was over at {end:%Y-%m-%d %H:%M:%S} UTC, so it "
-            "changes nothing that is published"
-        )
+def _previewed(each: EvsePreview) -> dict[str, object]:
+    return {
+        "evseId": each.place.evse_id,
+        "location": each.place.location,
+        "chargeBox": each.place.charge_box,
+        "now": each.now.driver,
+        "during": each.during.driver,
+        "after": each.after.driver if each.after is not None else None,
+        "overlaps": [{"id": overlap.window.id, "wins": overlap.wins} for overlap in each.overlaps],
+        "warnings": list(each.warnings),
+    }
+
+
+def _show_open(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+    """Show what would be changed."""
+    found = [get_window(desk, _actor(), number) for number in numbers]
+    for each in found:
+        if each.state is WindowState.ENDED:
+            note(f"temporary status {each.record.window.id} is over")
+    _show([each.record for each in found], as_json=as_json)
+    note("nothing was changed")
 
 
 def _show(records: Sequence[TemporaryRecord], *, as_json: bool = False) -> None:
@@ -160,7 +219,7 @@ def _show(records: Sequence[TemporaryRecord], *, as_json: bool = False) -> None:
     rows = [
         (
             each.window.id,
-            foreign_text(each.evse_id, 60),
+            foreign_text(each.evse_id, _WIDTH),
             each.window.kind,
             each.window.valid_from,
             each.window.valid_to,
@@ -182,6 +241,7 @@ def _document(record: TemporaryRecord) -> dict[str, object]:
         "status": record.window.kind,
         "validFrom": record.window.valid_from,
         "validTo": record.window.valid_to,
+        "timeZone": record.time_zone,
         "reason": record.reason,
         "reference": record.reference,
         "createdBy": record.created_by,

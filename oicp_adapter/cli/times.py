@@ -3,11 +3,11 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.local_time import LocalTimeError, UnknownZoneError, local_instant, zone_of
 
 _DURATION: Final = re.compile(r"(?:(\d{1,20})d)?\s*(?:(\d{1,20})h)?\s*(?:(\d{1,20})m)?\s*(?:(\d{1,20})s)?", re.ASCII)
 """Python refuses numbers of thousands of digits; twenty are more than any calendar has."""
@@ -71,32 +71,18 @@ def parse_instant(text: str, zone: str | None) -> datetime:
             f"{text!r} has no offset: add one (+01:00), or name its zone with --zone Europe/Berlin"
         )
     try:
-        return instant.astimezone(UTC) if zone is None or instant.tzinfo is not None else _local(instant, _zone(zone))
+        if zone is None or instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+        return local_instant(instant, zone_of(zone))
     except OverflowError as error:
         raise _beyond(text) from error
+    except UnknownZoneError as error:
+        raise typer.BadParameter(f"{error.name!r} is no time zone: write a name like Europe/Berlin") from error
+    except LocalTimeError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _beyond(text: str) -> typer.BadParameter:
     return typer.BadParameter(
         f"{foreign_text(text, 60)!r} lies beyond the years 1 to 9999: leave the end out for a status without end"
     )
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise typer.BadParameter(f"{name!r} is no time zone: write a name like Europe/Berlin") from error
-
-
-def _local(naive: datetime, zone: ZoneInfo) -> datetime:
-    first = naive.replace(tzinfo=zone, fold=0)
-    second = naive.replace(tzinfo=zone, fold=1)
-    if first.utcoffset() == second.utcoffset():
-        return first.astimezone(UTC)
-    nearest = [each.astimezone(UTC).astimezone(zone).isoformat(" ", "minutes") for each in (second, first)]
-    if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
-        what = "does not exist on the night of the clock change"
-    else:
-        what = "comes twice on the night of the clock change"
-    raise typer.BadParameter(f"{naive:%Y-%m-%d %H:%M} {what}: write {nearest[0]} or {nearest[1]}")

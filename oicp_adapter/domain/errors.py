@@ -12,12 +12,13 @@ The one tree of errors.
     |  |- StoreSchemaError           does not pass: tables missing, of another version, or without the rights
     |  |- ForeignStoreError      78  the store is not the one that the lane knows, until a person adopts it
     |  `- StoreClockError            its clock is absurdly far away, so no window can be judged
-    `- LaneHeldElsewhereError    75  another process holds the lane, and that is final
+    |- LaneHeldElsewhereError    75  another process holds the lane, and that is final
+    `- RequestRefusedError       2   what somebody asked of the control service; `refusal` is the problem's type
 
 Answers of the hub are not errors: they are classified (`sync/classify.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -41,6 +42,23 @@ class ErrorReason(StrEnum):
     FOREIGN_STORE = "foreign_store"
     STORE_CLOCK = "store_clock"
     LANE_HELD_ELSEWHERE = "lane_held_elsewhere"
+    REQUEST_REFUSED = "request_refused"
+
+
+class Refusal(StrEnum):
+    """Why the control service does not do what it is asked to; also the type of the API's problem."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    NOT_PERMITTED = "not-permitted"
+    NOT_FOUND = "not-found"
+    UNKNOWN_EVSE = "unknown-evse"
+    INVALID = "invalid"
+    WINDOW_OVER = "window-over"
+    START_PASSED = "start-passed"
+    CHANGED_MEANWHILE = "changed-meanwhile"
+    TOO_MANY = "too-many"
+    KEY_REUSED = "key-reused"
+    RATE_LIMITED = "rate-limited"
 
 
 class AdapterError(Exception):
@@ -209,3 +227,34 @@ class LaneHeldElsewhereError(AdapterError):
         self.what = what
         self.holder = holder
         super().__init__(f"{what} is held by {holder}: stop that process, or let it do the work")
+
+
+class RequestRefusedError(AdapterError):
+    """
+    What somebody asked of the control service cannot be done, or not by them.
+
+    Attributes:
+        what: What is wrong, with the object it concerns.
+        cure: What to do about it.
+        field: The JSON name of the field at fault; None: it is no single one.
+        facts: More for programs, as the EVSEs that are unknown.
+    """
+
+    reason = ErrorReason.REQUEST_REFUSED
+    exit_code = 2
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        what: str,
+        *,
+        cure: str,
+        field: str | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        self.refusal = refusal
+        self.what = what
+        self.cure = cure
+        self.field = field
+        self.facts: Mapping[str, object] = facts or {}
+        super().__init__(f"{what}: {cure}")

@@ -101,6 +101,15 @@ class RemovedRow:
     withdrawn_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which EVSEs are wanted; see `evse_overviews`."""
+
+    keys: Collection[str] | None
+    after: str | None
+    page: int
+
+
 @dataclass(slots=True)
 class _Page:
     """What was read for one page, and the lanes it is judged by."""
@@ -114,7 +123,13 @@ class _Page:
 
 
 def evse_overviews(
-    store: Store, lanes: Sequence[LaneScope], mapping: StatusMapping, evse_ids: Collection[str] | None = None
+    store: Store,
+    lanes: Sequence[LaneScope],
+    mapping: StatusMapping,
+    evse_ids: Collection[str] | None = None,
+    *,
+    after: str | None = None,
+    page: int = PAGE,
 ) -> Iterator[EvseOverview]:
     """
     Stream what is known of EVSEs, in the order of their EvseIDs.
@@ -122,13 +137,16 @@ def evse_overviews(
     Args:
         lanes: All lanes of the settings.
         evse_ids: Whose; in any spelling, and whatever the store does not know is left out. None: all.
+        after: Only EvseIDs that come after this one; None: from the first.
+        page: EVSEs in one read; who wants only the first few says so.
 
     Raises:
         StoreError: The store could not be read.
     """
     keys = None if evse_ids is None else {evse_key(text) for text in evse_ids}
-    leaving = (_withdrawals(store, lane, keys) for lane in lanes)
-    yield from merge(_rows(store, lanes, mapping, keys), *leaving, key=attrgetter("evse_id"))
+    wanted = _Wanted(keys, after, page)
+    leaving = (_withdrawals(store, lane, wanted) for lane in lanes)
+    yield from merge(_rows(store, lanes, mapping, wanted), *leaving, key=attrgetter("evse_id"))
 
 
 def removed_rows(store: Store, lanes: Sequence[LaneScope], evse_ids: Collection[str]) -> Sequence[RemovedRow]:
@@ -154,14 +172,12 @@ def removed_rows(store: Store, lanes: Sequence[LaneScope], evse_ids: Collection[
     return [RemovedRow(EvseId(row.evse_id), row.at, withdrawn.get(evse_key(row.evse_id))) for row in rows]
 
 
-def _rows(
-    store: Store, lanes: Sequence[LaneScope], mapping: StatusMapping, keys: Collection[str] | None
-) -> Iterator[EvseOverview]:
+def _rows(store: Store, lanes: Sequence[LaneScope], mapping: StatusMapping, wanted: _Wanted) -> Iterator[EvseOverview]:
     by_operator = {operator: lane for lane in lanes for operator in lane.operator_keys}
-    last: object = None
+    last: object = wanted.after
     while True:
         with store.reading(by_key=True) as connection:
-            page, last, full = _read_page(connection, store, lanes, keys, last)
+            page, last, full = _read_page(connection, store, lanes, wanted, last)
         for row in page.rows:
             if not is_removed(row.status):
                 yield _overview(row, page, by_operator.get(operator_key(row.operator_id)), mapping)
@@ -170,7 +186,7 @@ def _rows(
 
 
 def _read_page(
-    connection: Connection, store: Store, lanes: Sequence[LaneScope], keys: Collection[str] | None, last: object
+    connection: Connection, store: Store, lanes: Sequence[LaneScope], wanted: _Wanted, last: object
 ) -> tuple[_Page, object, bool]:
     now = store.now(connection)
     status = evse_status.c
@@ -181,19 +197,19 @@ def _read_page(
     )
     if last is not None:
         statement = statement.where(beyond(status.evse_id, last))
-    if keys is not None:
-        statement = statement.where(among(EvseKey(status.evse_id), keys))
-    read = connection.execute(statement.order_by(status.evse_id).limit(PAGE)).all()
+    if wanted.keys is not None:
+        statement = statement.where(among(EvseKey(status.evse_id), wanted.keys))
+    read = connection.execute(statement.order_by(status.evse_id).limit(wanted.page)).all()
     rows = [StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at) for row in read]
-    wanted = {evse_key(row.evse_id) for row in rows}
+    keys = {evse_key(row.evse_id) for row in rows}
     page = _Page(
         now=now,
         rows=rows,
-        found=read_found(connection, wanted, now),
-        entries={lane.lane: read_entries(connection, lane.lane, wanted) for lane in lanes},
+        found=read_found(connection, keys, now),
+        entries={lane.lane: read_entries(connection, lane.lane, keys) for lane in lanes},
         positions={lane.lane: read_position(connection, lane.lane) for lane in lanes},
     )
-    return page, read[-1].place if read else last, len(read) == PAGE
+    return page, read[-1].place if read else last, len(read) == wanted.page
 
 
 def _overview(row: StatusRow, page: _Page, lane: LaneScope | None, mapping: StatusMapping) -> EvseOverview:
@@ -235,16 +251,16 @@ def _why_not(row: StatusRow, page: _Page, lane: LaneScope | None) -> Rejected | 
     return judged.get(row.evse_id)
 
 
-def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) -> Iterator[EvseOverview]:
+def _withdrawals(store: Store, lane: LaneScope, wanted: _Wanted) -> Iterator[EvseOverview]:
     """Stream what the hub may hold although no row stands for it any more."""
     held = select(ledger.c.evse_id, ledger.c.canonical).where(
         ledger.c.lane == lane.lane, may_be_at_the_hub(), ledger.c.withdrawn_at.is_(None)
     )
-    if keys is not None:
-        held = held.where(among(ledger.c.canonical, keys))
-    last = ""
+    if wanted.keys is not None:
+        held = held.where(among(ledger.c.canonical, wanted.keys))
+    last = wanted.after or ""
     while True:
-        statement = held.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(PAGE)
+        statement = held.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(wanted.page)
         with store.reading(by_key=True) as connection:
             now = store.now(connection)
             position = read_position(connection, lane.lane)
@@ -266,7 +282,7 @@ def _withdrawals(store: Store, lane: LaneScope, keys: Collection[str] | None) ->
                 state=_state(entry, None, position),
                 now=now,
             )
-        if len(page) < PAGE:
+        if len(page) < wanted.page:
             return
         last = page[-1].evse_id
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    case,
     delete,
     exists,
     false,
@@ -115,6 +116,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
         "evse_id": full_load.c.evse_id,
         "acknowledged": full_load.c.status,
         "acknowledged_at": literal(now, UtcTimestamp()),
+        "acknowledged_since": literal(now, UtcTimestamp()),
         "asserted_at": started,
         "presence": literal(Presence.PRESENT.value),
         "failures": literal(0),
@@ -128,6 +130,9 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
     debt = func.nullif(Later(ledger.c.debt_at, started), started)
     replaced: dict[str, Any] = dict.fromkeys(_CLEARED, null())
     replaced |= {name: insert.excluded[name] for name in carried if name not in ("lane", "canonical")}
+    same = ledger.c.acknowledged == insert.excluded.acknowledged
+    since = case((same, func.coalesce(ledger.c.acknowledged_since, insert.excluded.acknowledged_since)))
+    replaced["acknowledged_since"] = func.coalesce(since, insert.excluded.acknowledged_since, type_=UtcTimestamp())
     replaced |= {"debt_at": debt, "due_at": Earlier(insert.excluded.due_at, debt)}
     done = insert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
     records = connection.execute(done.execution_options(preserve_rowcount=True)).rowcount
@@ -138,6 +143,7 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
         .values(
             acknowledged=None,
             acknowledged_at=now,
+            acknowledged_since=now,
             asserted_at=intent.started_at,
             presence=Presence.ABSENT.value,
             withdrawn_at=now,

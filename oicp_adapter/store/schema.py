@@ -94,6 +94,7 @@ class LedgerRow(StoreTable, table=True):
     evse_id: str = Field(sa_type=KeyText, nullable=False)
     acknowledged: str | None = Field(sa_type=Text)
     acknowledged_at: datetime | None = _instant()
+    acknowledged_since: datetime | None = _instant()
     asserted_at: datetime | None = _instant()
     presence: str = Field(sa_type=Text, nullable=False)
     doubted_at: datetime | None = _instant()
@@ -202,6 +203,92 @@ class FullLoadRow(StoreTable, table=True):
     valid_until: datetime | None = _instant()
 
 
+class TokenRow(StoreTable, table=True):
+    """A token of the control API; lists are JSON."""
+
+    __tablename__ = "oicp_token"
+
+    id: str = Field(sa_column=Column(KeyText, primary_key=True))
+    name: str = Field(sa_type=Text, nullable=False)
+    secret_sha256: str = Field(sa_type=Text, nullable=False)
+    scopes: str = Field(sa_type=Text, nullable=False)
+    kinds: str = Field(sa_type=Text, nullable=False)
+    evse_patterns: str = Field(sa_type=Text, nullable=False)
+    locations: str = Field(sa_type=Text, nullable=False)
+    longest_seconds: int | None = Field(sa_type=BigInteger)
+    requests_per_minute: int | None = Field(sa_type=Integer)
+    created_at: datetime = _instant(nullable=False)
+    created_by: str = Field(sa_type=Text, nullable=False)
+    expires_at: datetime | None = _instant()
+    revoked_at: datetime | None = _instant()
+    revoked_by: str | None = Field(sa_type=Text)
+    last_used_at: datetime | None = _instant()
+
+
+class SessionRow(StoreTable, table=True):
+    """Somebody who signed in to the operator page, or a link that signs somebody in once."""
+
+    __tablename__ = "oicp_session"
+
+    secret_sha256: str = Field(sa_column=Column(KeyText, primary_key=True))
+    token_id: str = Field(sa_type=KeyText, nullable=False)
+    csrf: str = Field(sa_type=Text, nullable=False)
+    kind: str = Field(sa_type=Text, nullable=False)
+    created_at: datetime = _instant(nullable=False)
+    expires_at: datetime = _instant(nullable=False)
+
+
+class WindowRow(StoreTable, table=True):
+    """What the control service knows of a window beyond `temporary_status`."""
+
+    __tablename__ = "oicp_window"
+
+    window_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    token_id: str | None = Field(sa_type=KeyText)
+    time_zone: str | None = Field(sa_type=Text)
+
+
+class ReferenceRow(StoreTable, table=True):
+    """The window that somebody keeps under a name of their own: a booking's number, a sensor."""
+
+    __tablename__ = "oicp_reference"
+
+    token_id: str = Field(sa_column=Column(KeyText, primary_key=True))
+    kind: str = Field(sa_column=Column(KeyText, primary_key=True))
+    reference: str = Field(sa_column=Column(KeyText, primary_key=True))
+    evse_id: str = Field(sa_type=Text, nullable=False)
+    window_id: int | None = Field(sa_type=BigInteger)
+    updated_at: datetime = _instant(nullable=False)
+
+
+class IdempotencyRow(StoreTable, table=True):
+    """A request that was answered, to be answered in the same words again."""
+
+    __tablename__ = "oicp_idempotency"
+
+    token_id: str = Field(sa_column=Column(KeyText, primary_key=True))
+    key: str = Field(sa_column=Column(KeyText, primary_key=True))
+    fingerprint: str = Field(sa_type=Text, nullable=False)
+    answer: str = Field(sa_type=Text, nullable=False)
+    created_at: datetime = _instant(nullable=False)
+
+
+class AuditRow(StoreTable, table=True):
+    """Who changed what, and what was before; only ever appended."""
+
+    __tablename__ = "oicp_audit"
+
+    id: int = Field(sa_column=Column(GENERATED_ID, primary_key=True, autoincrement=True))
+    at: datetime = _instant(nullable=False)
+    actor: str = Field(sa_type=Text, nullable=False)
+    token_id: str | None = Field(sa_type=KeyText)
+    action: str = Field(sa_type=Text, nullable=False)
+    window_id: int | None = Field(sa_type=BigInteger)
+    subject: str | None = Field(sa_type=Text)
+    before: str | None = Field(sa_type=Text)
+    after: str | None = Field(sa_type=Text)
+
+
 def _table(model: type[StoreTable]) -> Table:
     return cast("Table", model.__table__)  # type: ignore[attr-defined]  # SQLModel declares it only at run time
 
@@ -216,4 +303,10 @@ lane_row = _table(LaneRow)
 identity_row = _table(IdentityRow)
 intent_row = _table(IntentRow)
 full_load = _table(FullLoadRow)
+token_row = _table(TokenRow)
+session_row = _table(SessionRow)
+window_row = _table(WindowRow)
+reference_row = _table(ReferenceRow)
+idempotency = _table(IdempotencyRow)
+audit = _table(AuditRow)
 metadata = StoreTable.metadata

@@ -1,30 +1,29 @@
 """
-Sets, ends, extends and lists temporary statuses, for the commands and the control API.
+Keeps temporary statuses: the rows of `temporary_status` and what the control service knows of them beyond.
 
 1. Rows are never deleted: a window that is ended keeps its planned end beside its real one.
-2. What a window means, and which of several wins, is the domain's to say; here they are only kept.
+2. What a window means, which of several wins, and who may change it, is said elsewhere; here it is only kept.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import EvseId, evse_key
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, Kind, WindowLimit, WindowStart, among, constant, not_over
+from oicp_adapter.store.expressions import EvseKey, Kind, WindowLimit, WindowStart, among, among_ids, constant, not_over
 from oicp_adapter.store.observing import KINDS
-from oicp_adapter.store.schema import temporary_status
+from oicp_adapter.store.schema import temporary_status, window_row
 
 PAGE: Final = 1000
 """Rows in one read."""
 
-_KEYS_END: Final = 2**63
+KEYS_END: Final = 2**63
 """First number that no store has as the id of a row, and that no driver takes."""
 
 
@@ -36,6 +35,8 @@ class TemporaryRecord:
     Attributes:
         window: When it applies, and what it sets.
         ended_by: Who ended it before its time.
+        token_id: Of the token that set it; None: a command, or another program.
+        time_zone: In which its times were entered, an IANA name; None: not known.
     """
 
     window: Window
@@ -46,111 +47,89 @@ class TemporaryRecord:
     created_at: datetime | None
     updated_at: datetime | None
     ended_by: str | None
+    token_id: str | None
+    time_zone: str | None
 
 
-def set_temporary(
-    store: Store,
-    *,
-    evse_id: str,
-    kind: TemporaryStatus,
-    valid_from: datetime | None = None,
-    valid_to: datetime | None = None,
-    reason: str | None = None,
-    reference: str | None = None,
-    created_by: str | None = None,
-) -> TemporaryRecord:
+@dataclass(frozen=True, slots=True)
+class NewWindow:
+    """A row to be written; its fields are those of `TemporaryRecord`."""
+
+    evse_id: str
+    kind: TemporaryStatus
+    valid_from: datetime
+    valid_to: datetime | None
+    reason: str | None = None
+    reference: str | None = None
+    created_by: str | None = None
+    token_id: str | None = None
+    time_zone: str | None = None
+
+
+def insert_windows(connection: Connection, windows: Sequence[NewWindow], now: datetime) -> Sequence[int]:
+    """Write rows and return their ids in the same order."""
+    rows = [
+        {
+            "evse_id": each.evse_id,
+            "status": each.kind.value,
+            "valid_from": each.valid_from,
+            "valid_to": each.valid_to,
+            "reason": each.reason,
+            "reference": each.reference,
+            "created_by": each.created_by,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for each in windows
+    ]
+    statement = insert(temporary_status).returning(temporary_status.c.id, sort_by_parameter_order=True)
+    ids = list(connection.execute(statement, rows).scalars())
+    notes = [
+        {"window_id": id_, "token_id": each.token_id, "time_zone": each.time_zone}
+        for id_, each in zip(ids, windows, strict=True)
+    ]
+    connection.execute(insert(window_row), notes)
+    return ids
+
+
+def update_window(connection: Connection, key: int, values: Mapping[str, Any], now: datetime) -> None:
     """
-    Set a temporary status; whether the EVSE exists is not asked, for its row may come later.
+    Change columns of one row.
 
     Args:
-        valid_from: None: now, by the database's clock.
-        valid_to: First instant at which it no longer applies; None: until ended.
-
-    Raises:
-        ConfigurationError: It would end before it starts.
-        StoreError: The store could not be written.
+        values: By the names of the columns; `time_zone` is kept beside the row.
     """
-    with store.writing() as connection:
-        now = store.now(connection)
-        start = valid_from or now
-        _refuse_backwards(start, valid_to)
-        statement = insert(temporary_status).values(
-            evse_id=evse_id,
-            status=kind.value,
-            valid_from=start,
-            valid_to=valid_to,
-            reason=reason,
-            reference=reference,
-            created_by=created_by,
-            created_at=now,
-            updated_at=now,
-        )
-        key: int = connection.execute(statement.returning(temporary_status.c.id)).scalar_one()
-        return _one(connection, key)
+    columns = {name: value for name, value in values.items() if name != "time_zone"}
+    connection.execute(
+        update(temporary_status).where(temporary_status.c.id == key).values(**columns, updated_at=now),
+    )
+    if "time_zone" in values:
+        known = update(window_row).where(window_row.c.window_id == key).values(time_zone=values["time_zone"])
+        if not connection.execute(known).rowcount:
+            connection.execute(insert(window_row).values(window_id=key, time_zone=values["time_zone"]))
 
 
-def end_temporary(store: Store, key: int, *, by: str, at: datetime | None = None) -> TemporaryRecord | None:
+def find_window(connection: Connection, key: int, *, locked: bool = False) -> TemporaryRecord | None:
     """
-    End a temporary status before its time; one that was ended already stays as it is.
+    Return one row; None: there is none of this id, or none that can be read.
 
     Args:
-        at: First instant at which it no longer applies; None: now.
-
-    Returns:
-        The row as it is now; None: there is none of this id.
-
-    Raises:
-        StoreError: The store could not be written.
+        locked: Nobody else changes it before this transaction ends.
     """
-    with store.writing() as connection:
-        if _find(connection, key) is None:
-            return None
-        now = store.now(connection)
-        window = temporary_status.c
-        connection.execute(
-            update(temporary_status)
-            .where(window.id == key, window.ended_at.is_(None))
-            .values(ended_at=at or now, ended_by=by, updated_at=now)
-        )
-        return _find(connection, key)
+    if not 0 < key < KEYS_END:
+        return None
+    if locked and connection.dialect.name == "postgresql":
+        connection.execute(select(temporary_status.c.id).where(temporary_status.c.id == key).with_for_update())
+    row = connection.execute(select_windows().where(temporary_status.c.id == key)).first()
+    return record_of(row) if row is not None else None
 
 
-def extend_temporary(store: Store, key: int, *, valid_to: datetime | None) -> TemporaryRecord | None:
-    """
-    Change the planned end of a temporary status, to a later or an earlier one.
-
-    Args:
-        valid_to: First instant at which it no longer applies; None: until ended.
-
-    Returns:
-        The row as it is now; None: there is none of this id.
-
-    Raises:
-        ConfigurationError: It was ended already, or would end before it starts.
-        StoreError: The store could not be written.
-    """
-    with store.writing() as connection:
-        record = _find(connection, key)
-        if record is None:
-            return None
-        if record.window.ended_at is not None:
-            raise ConfigurationError(f"temporary status {key} was ended already", cure="set a new one")
-        _refuse_backwards(record.window.valid_from, valid_to)
-        now = store.now(connection)
-        changed = update(temporary_status).where(temporary_status.c.id == key)
-        connection.execute(changed.values(valid_to=valid_to, updated_at=now))
-        return _one(connection, key)
-
-
-def get_temporary(store: Store, key: int) -> TemporaryRecord | None:
-    """
-    Return one temporary status; None: there is none of this id.
-
-    Raises:
-        StoreError: The store could not be read.
-    """
-    with store.reading() as connection:
-        return _find(connection, key)
+def find_windows(connection: Connection, keys: Collection[int]) -> Sequence[TemporaryRecord]:
+    """Return the rows of these ids in their order."""
+    if not keys:
+        return []
+    statement = select_windows().where(among_ids(temporary_status.c.id, keys)).order_by(temporary_status.c.id)
+    return [found for row in connection.execute(statement) if (found := record_of(row)) is not None]
 
 
 def list_temporary(
@@ -167,7 +146,7 @@ def list_temporary(
         StoreError: The store could not be read.
     """
     window = temporary_status.c
-    statement = _select()
+    statement = select_windows()
     if evse_ids is not None:
         statement = statement.where(among(EvseKey(window.evse_id), {evse_key(text) for text in evse_ids}))
     last = None
@@ -177,44 +156,41 @@ def list_temporary(
             if not over_too:
                 page = page.where(not_over(window.valid_to, window.ended_at, store.now(connection)))
             rows = connection.execute(page.order_by(window.id).limit(PAGE)).all()
-        for row in rows:
-            if row.valid_from is not None:
-                yield _record(row)
+        yield from (found for row in rows if (found := record_of(row)) is not None)
         if len(rows) < PAGE:
             return
         last = rows[-1].id
 
 
-def _select() -> Select[Any]:
+def select_windows() -> Select[Any]:
+    """Return the statement that reads rows for `record_of`."""
     window = temporary_status.c
-    return select(
-        window.id,
-        window.evse_id,
-        Kind(window.status).label("kind"),
-        WindowStart(window.valid_from).label("valid_from"),
-        WindowLimit(window.valid_to).label("valid_to"),
-        WindowLimit(window.ended_at).label("ended_at"),
-        window.reason,
-        window.reference,
-        window.created_by,
-        WindowLimit(window.created_at).label("created_at"),
-        WindowLimit(window.updated_at).label("updated_at"),
-        window.ended_by,
-    ).where(Kind(window.status).in_([constant(kind) for kind in KINDS]))
+    return (
+        select(
+            window.id,
+            window.evse_id,
+            Kind(window.status).label("kind"),
+            WindowStart(window.valid_from).label("valid_from"),
+            WindowLimit(window.valid_to).label("valid_to"),
+            WindowLimit(window.ended_at).label("ended_at"),
+            window.reason,
+            window.reference,
+            window.created_by,
+            WindowLimit(window.created_at).label("created_at"),
+            WindowLimit(window.updated_at).label("updated_at"),
+            window.ended_by,
+            window_row.c.token_id,
+            window_row.c.time_zone,
+        )
+        .join_from(temporary_status, window_row, window_row.c.window_id == window.id, isouter=True)
+        .where(Kind(window.status).in_([constant(kind) for kind in KINDS]))
+    )
 
 
-def _find(connection: Connection, key: int) -> TemporaryRecord | None:
-    if not 0 < key < _KEYS_END:
+def record_of(row: Any) -> TemporaryRecord | None:
+    """Return what `select_windows` read; None: its start is no instant."""
+    if row.valid_from is None:
         return None
-    row = connection.execute(_select().where(temporary_status.c.id == key)).first()
-    return _record(row) if row is not None and row.valid_from is not None else None
-
-
-def _one(connection: Connection, key: int) -> TemporaryRecord:
-    return _record(connection.execute(_select().where(temporary_status.c.id == key)).one())
-
-
-def _record(row: Any) -> TemporaryRecord:
     return TemporaryRecord(
         window=Window(row.id, KINDS[row.kind], row.valid_from, row.valid_to, row.ended_at),
         evse_id=EvseId(row.evse_id),
@@ -224,12 +200,6 @@ def _record(row: Any) -> TemporaryRecord:
         created_at=row.created_at,
         updated_at=row.updated_at,
         ended_by=row.ended_by,
+        token_id=row.token_id,
+        time_zone=row.time_zone,
     )
-
-
-def _refuse_backwards(start: datetime, end: datetime | None) -> None:
-    if end is not None and end <= start:
-        raise ConfigurationError(
-            f"a temporary status from {start:%Y-%m-%d %H:%M:%S} cannot end at {end:%Y-%m-%d %H:%M:%S}",
-            cure="let it end after it starts; it applies from its start and no longer at its end",
-        )

@@ -106,6 +106,7 @@ class Entry:
         evse_id: The spelling last pushed, or about to be.
         acknowledged: What the hub confirmed last; None: nothing yet, or withdrawn.
         acknowledged_at: When that answer was recorded.
+        acknowledged_since: When the first answer was recorded that confirmed this value; for people.
         asserted_at: When the push that was acknowledged last started.
         presence: Belief about its existence at the hub.
         doubted_at: Since when a request with this EVSE is unanswered; None: no doubt.
@@ -134,6 +135,7 @@ class Entry:
     evse_id: EvseId
     acknowledged: OicpStatus | None = None
     acknowledged_at: datetime | None = None
+    acknowledged_since: datetime | None = None
     asserted_at: datetime | None = None
     presence: Presence = Presence.UNKNOWN
     doubted_at: datetime | None = None

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId
+from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
 from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record, Work
 from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backoff, longest_wait, quarantine
@@ -154,6 +155,7 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
         evse_id=record.evse_id,
         acknowledged=None if deleted else record.status,
         acknowledged_at=now,
+        acknowledged_since=_since(entry, None if deleted else record.status, now),
         asserted_at=intent.started_at,
         presence=Presence.ABSENT if deleted else Presence.PRESENT,
         debt_at=max(debts, default=None),
@@ -163,6 +165,11 @@ def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Po
         attempt=intent.attempt,
         due_at=now if deleted else min(looks),
     )
+
+
+def _since(entry: Entry, acknowledged: OicpStatus | None, now: datetime) -> datetime:
+    same = entry.acknowledged_at is not None and entry.acknowledged is acknowledged
+    return (entry.acknowledged_since or now) if same else now
 
 
 def _doubted(entry: Entry, intent: Intent, now: datetime, policy: Policy) -> Entry:

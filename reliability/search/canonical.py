@@ -51,6 +51,7 @@ def entry(row: Entry, position: Position, before: Position | None = None) -> Ent
         row.evse_id,
         acknowledged=row.acknowledged,
         acknowledged_at=None,
+        acknowledged_since=None,
         asserted_at=_asserted(row.asserted_at, newly_doubted=newly_doubted),
         presence=row.presence,
         doubted_at=_flag(row.doubted_at),

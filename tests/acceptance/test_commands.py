@@ -105,15 +105,40 @@ def test_an_end_before_the_start_is_wrong_usage_when_it_is_moved(site, call):
     site.fleet(1)
     call("temporary", "set", "DE*ABC*E0", "blocked", "--from", "2030-01-02T00:00Z")
     refused = call("temporary", "extend", "1", "--to", "2030-01-01T00:00Z", code=2)
-    assert "cannot end at 2030-01-01" in words(refused.stderr)
+    assert "2030-01-01 00:00:00 UTC is not after validFrom" in words(refused.stderr)
 
 
-def test_a_window_that_lies_in_the_past_is_noted(site, call):
+def test_a_window_that_lies_in_the_past_is_wrong_usage(site, call):
     site.fleet(1)
     past = ("--from", "2020-01-01T00:00Z", "--to", "2020-01-02T00:00Z")
-    over = call("temporary", "set", "DE*ABC*E0", "maintenance", *past)
-    assert "temporary status 1 lies in the past: it was over at 2020-01-02 00:00:00 UTC" in over.stderr
-    assert call("temporary", "set", "DE*ABC*E0", "maintenance", "--for", "1h").stderr == ""
+    over = call("temporary", "set", "DE*ABC*E0", "maintenance", *past, code=2)
+    assert "validTo 2020-01-02 00:00:00 UTC has passed" in words(over.stderr)
+    assert call("temporary", "list", "--past", "--json").stdout == "[]\n"
+
+
+def test_many_evses_are_set_extended_and_ended_at_once_and_a_dry_run_does_nothing(site, call):
+    site.fleet(3)
+    site.sql("INSERT INTO evse_location (evse_id, location, charge_box) VALUES ('DE*ABC*E0', 'Zeil 85', 'CB1')")
+    tried = call("temporary", "set", "DE*ABC*E%", "maintenance", "--for", "2h", "--dry-run")
+    assert tried.stdout.count("Out of Service") == 3
+    assert "3 EVSEs; nothing was set" in tried.stderr
+    (one,) = json.loads(
+        call("temporary", "set", "all", "blocked", "--location", "Zeil 85", "--dry-run", "--json").stdout
+    )
+    assert (one["evseId"], one["now"], one["during"], one["after"]) == ("DE*ABC*E0", "Available", "Blocked", None)
+    assert call("temporary", "list", "--json").stdout == "[]\n"
+    made = json.loads(call("temporary", "set", "DE*ABC*E0,deabce1", "blocked", "--for", "2h", "--json").stdout)
+    assert [each["evseId"] for each in made] == ["DE*ABC*E0", "DE*ABC*E1"]
+    assert "nothing was changed" in call("temporary", "extend", "1", "2", "--for", "1h", "--dry-run").stderr
+    longer = json.loads(call("temporary", "extend", "1", "2", "--for", "1h", "--json").stdout)
+    assert all(new["validTo"] > old["validTo"] for new, old in zip(longer, made, strict=True))
+    assert "nothing was changed" in call("temporary", "end", "1", "2", "--dry-run").stderr
+    assert len(json.loads(call("temporary", "list", "--json").stdout)) == 2
+    call("temporary", "end", "1", "2")
+    assert call("temporary", "list", "--json").stdout == "[]\n"
+    assert "no EVSE DE*ABC*E9 is in the store" in words(
+        call("temporary", "set", "DE*ABC*E1,DE*ABC*E9", "blocked", code=2).stderr
+    )
 
 
 def test_temporary_statuses_have_their_fields_in_json(site, call):

@@ -109,6 +109,7 @@ def test_an_acknowledged_full_load_settles_what_it_carried_and_nothing_else(lane
         now,
         acknowledged=OicpStatus.OCCUPIED,
         acknowledged_at=first.acknowledged_at,
+        acknowledged_since=first.acknowledged_at,
         attempt=7,
         due_at=now + policy.reassert_every,
     )

@@ -30,6 +30,7 @@ ENTRIES = st.builds(
     evse_id=st.sampled_from(["DE*ABC*E1", "De*abc*E1"]).map(EvseId),
     acknowledged=st.none() | st.sampled_from(OicpStatus),
     acknowledged_at=INSTANTS,
+    acknowledged_since=INSTANTS,
     asserted_at=INSTANTS,
     presence=st.sampled_from(Presence),
     doubted_at=INSTANTS,

@@ -1,12 +1,8 @@
 """What people ask for is done under the lane's lock, and exactly that."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import pytest
-
-from oicp_adapter.domain.errors import ConfigurationError
-from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
-from oicp_adapter.store import temporary
+from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.operations import (
     HeldWithdrawal,
@@ -17,7 +13,6 @@ from oicp_adapter.store.operations import (
     release_quarantine,
     request_full_load,
 )
-from oicp_adapter.store.temporary import end_temporary, extend_temporary, get_temporary, list_temporary, set_temporary
 from oicp_adapter.sync.model import Rejection
 
 
@@ -76,66 +71,3 @@ def test_rejected_rows_are_listed(store, lane: LaneStore, add):
     (found,) = rejections(store, "DEABC")
     assert (found.evse_id, found.reason) == ("nonsense", Rejection.MALFORMED_EVSE_ID)
     assert rejections(store, "DEXYZ") == []
-
-
-def test_a_temporary_status_is_set_extended_and_ended(store, lane: LaneStore):
-    start = datetime(2030, 1, 1, 12, tzinfo=UTC)
-    record = set_temporary(
-        store,
-        evse_id="DE*ABC*E1",
-        kind=TemporaryStatus.BLOCKED,
-        valid_from=start,
-        valid_to=start + timedelta(hours=1),
-        reason="wet paint",
-        reference="T-1",
-        created_by="ann",
-    )
-    assert (record.evse_id, record.window.kind, record.reason, record.reference, record.created_by) == (
-        "DE*ABC*E1",
-        TemporaryStatus.BLOCKED,
-        "wet paint",
-        "T-1",
-        "ann",
-    )
-    assert (record.window.valid_from, record.window.end) == (start, start + timedelta(hours=1))
-    assert record.created_at is not None
-    key = record.window.id
-    assert get_temporary(store, key) == record
-    longer = extend_temporary(store, key, valid_to=None)
-    assert longer.window.valid_to is None
-    ended = end_temporary(store, key, by="bob", at=start + timedelta(minutes=5))
-    assert (ended.window.end, ended.ended_by) == (start + timedelta(minutes=5), "bob")
-    assert end_temporary(store, key, by="eve") == ended
-    with pytest.raises(ConfigurationError, match="ended already"):
-        extend_temporary(store, key, valid_to=start + timedelta(hours=9))
-
-
-def test_a_temporary_status_begins_now_and_lasts_until_ended(store):
-    record = set_temporary(store, evse_id="DE*ABC*E1", kind=TemporaryStatus.MAINTENANCE)
-    assert record.window.end is None
-    assert record.window.applies(store.now())
-    ended = end_temporary(store, record.window.id, by="ann")
-    assert not ended.window.applies(store.now())
-
-
-def test_what_ends_before_it_starts_is_refused_in_words(store):
-    at = datetime(2030, 1, 1, tzinfo=UTC)
-    with pytest.raises(ConfigurationError, match="cannot end at"):
-        set_temporary(store, evse_id="E", kind=TemporaryStatus.BLOCKED, valid_from=at, valid_to=at)
-    record = set_temporary(store, evse_id="E", kind=TemporaryStatus.BLOCKED, valid_from=at)
-    with pytest.raises(ConfigurationError, match="cannot end at"):
-        extend_temporary(store, record.window.id, valid_to=at)
-    assert extend_temporary(store, 999, valid_to=None) is None
-    assert end_temporary(store, 999, by="ann") is None
-    assert get_temporary(store, 999) is None
-
-
-def test_temporary_statuses_are_listed(store, monkeypatch):
-    monkeypatch.setattr(temporary, "PAGE", 2)
-    for number in range(5):
-        set_temporary(store, evse_id=f"DE*ABC*E{number}", kind=TemporaryStatus.BLOCKED)
-    (first, *_) = list_temporary(store)
-    end_temporary(store, first.window.id, by="ann")
-    assert [each.evse_id for each in list_temporary(store)] == [f"DE*ABC*E{number}" for number in (1, 2, 3, 4)]
-    assert len(list(list_temporary(store, over_too=True))) == 5
-    assert [each.evse_id for each in list_temporary(store, evse_ids=["deabce3"])] == ["DE*ABC*E3"]

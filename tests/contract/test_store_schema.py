@@ -49,14 +49,14 @@ BAD = (
 
 
 def test_a_second_upgrade_changes_nothing(store: Store):
-    assert upgrade(store) == SchemaState("0002", "0002")
+    assert upgrade(store) == SchemaState("0003", "0003")
     assert check(store).is_current
 
 
 def test_a_store_that_was_never_migrated_says_so(tmp_path: Path):
     (tmp_path / "empty.db").touch()
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
-        assert check(empty) == SchemaState(None, "0002")
+        assert check(empty) == SchemaState(None, "0003")
 
 
 def test_the_migrations_make_what_the_schema_describes(store: Store):

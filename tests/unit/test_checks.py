@@ -48,6 +48,16 @@ def test_all_is_well_with_certificates_and_a_migrated_store(tmp_path: Path) -> N
     assert {finding.subject for finding in findings} == {"hub", "DE*ABC", "store", "fleet"}
 
 
+def test_a_control_server_that_would_give_tokens_away_is_a_warning(tmp_path: Path) -> None:
+    public = {"control.host": "192.0.2.1"}
+    (found,) = [each for each in run_checks(settings_in(tmp_path, **public), online=False) if each.subject == "control"]
+    assert found.level is Level.WARNING
+    assert "without TLS" in found.what
+    for safe in ({"control.behind_proxy": True}, {"control.host": "::1"}, {"control.host": "localhost"}):
+        findings = run_checks(settings_in(tmp_path, **(public | safe)), online=False)
+        assert "control" not in {each.subject for each in findings}
+
+
 def test_a_store_without_its_file_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     findings = list(run_checks(settings_in(tmp_path), online=False))
     assert errors(findings) == [("store", 69)]

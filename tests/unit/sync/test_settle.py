@@ -41,7 +41,13 @@ def evse(number: int) -> EvseId:
 
 def present(number: int, **changes: object) -> Entry:
     entry = Entry(
-        evse_key(evse(number)), evse(number), OicpStatus.AVAILABLE, NOON - HOUR, NOON - HOUR, Presence.PRESENT
+        evse_key(evse(number)),
+        evse(number),
+        OicpStatus.AVAILABLE,
+        acknowledged_at=NOON - HOUR,
+        acknowledged_since=NOON - HOUR,
+        asserted_at=NOON - HOUR,
+        presence=Presence.PRESENT,
     )
     return replace(entry, **changes)  # type: ignore[arg-type]  # a test's shorthand
 
@@ -86,10 +92,17 @@ def test_an_acknowledgement_writes_what_was_sent_and_takes_back_doubt_and_failur
         present(1),
         acknowledged=OicpStatus.OCCUPIED,
         acknowledged_at=NOON,
+        acknowledged_since=NOON,
         asserted_at=NOON - SECOND,
         attempt=9,
         due_at=NOON - SECOND + POLICY.reassert_every,
     )
+
+
+def test_the_first_answer_that_confirmed_a_value_is_remembered_until_another_value_is_confirmed() -> None:
+    assert one(after(DONE, present(1, acknowledged=OicpStatus.OCCUPIED))).acknowledged_since == NOON - HOUR
+    assert one(after(DONE, present(1))).acknowledged_since == NOON
+    assert one(after(DONE, present(1), action=Action.DELETE)).acknowledged_since == NOON
 
 
 def test_a_debt_is_paid_only_by_a_push_that_began_after_it() -> None:

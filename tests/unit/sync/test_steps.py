@@ -42,9 +42,9 @@ def present(number: int) -> Entry:
         evse_key(evse(number)),
         evse(number),
         OicpStatus.AVAILABLE,
-        NOON - HOUR,
-        NOON - HOUR,
-        Presence.PRESENT,
+        acknowledged_at=NOON - HOUR,
+        asserted_at=NOON - HOUR,
+        presence=Presence.PRESENT,
         attempt=1,
     )
 
