@@ -2,6 +2,8 @@
 
 import socket
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -10,11 +12,36 @@ from oicp_adapter.domain.errors import ConfigurationError
 
 _STOP_WITHIN: Final = 5.0
 
+_AT_ONCE: Final = 200
+"""Connections that are served at a time; more are told to come again, so that a flood costs little."""
+
+_KEEP_ALIVE: Final = 30
+"""Seconds for which a connection without a request stays open."""
+
+_UNFINISHED: Final = 64 * 1024
+"""Bytes of a head that is not complete; longer ones are cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """
+    How clients reach a server.
+
+    Attributes:
+        certificate: PEM file, for https; None: http.
+        private_key: PEM file of its key.
+        proxied: Clients come through a proxy, whose words about them are believed.
+    """
+
+    certificate: Path | None = None
+    private_key: Path | None = None
+    proxied: bool = False
+
 
 class BackgroundServer:
     """One uvicorn server in a thread of its own."""
 
-    def __init__(self, app: Any, *, host: str, port: int, what: str) -> None:
+    def __init__(self, app: Any, *, host: str, port: int, what: str, front: Front = Front()) -> None:
         """
         Listen; nothing is served yet.
 
@@ -24,8 +51,31 @@ class BackgroundServer:
             what: Names the endpoint in errors and as the thread.
 
         Raises:
-            ConfigurationError: The address is taken or not ours.
+            ConfigurationError: The address is taken or not ours, or the certificate does not load.
         """
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            http="httptools",
+            proxy_headers=front.proxied,
+            forwarded_allow_ips="*" if front.proxied else None,
+            limit_concurrency=_AT_ONCE,
+            timeout_keep_alive=_KEEP_ALIVE,
+            h11_max_incomplete_event_size=_UNFINISHED,
+            ssl_certfile=front.certificate,
+            ssl_keyfile=front.private_key,
+        )
+        try:
+            config.load()
+        except OSError as error:  # what ssl raises, too
+            raise ConfigurationError(
+                f"the {what} cannot use its certificate: {error.strerror or error}",
+                cure="name a PEM certificate with its chain, and the private key that belongs to it",
+            ) from error
         try:
             self._socket = _listen(host, port)
         except OSError as error:
@@ -33,7 +83,7 @@ class BackgroundServer:
                 f"the {what} cannot listen on {host}:{port}: {error.strerror or error}",
                 cure=f"choose another host or port for the {what}, or stop the process that has it",
             ) from error
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False)
+        self._scheme = "https" if front.certificate is not None else "http"
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name=what, daemon=True)
 
@@ -41,7 +91,12 @@ class BackgroundServer:
     def url(self) -> str:
         """Where it listens."""
         host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self._scheme}://[{host}]:{port}" if ":" in host else f"{self._scheme}://{host}:{port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to serve."""

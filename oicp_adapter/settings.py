@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -161,6 +162,20 @@ class ControlSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="the address to listen on")
     port: Port = Field(8464, description="the port to listen on, 0 to 65535, 0 for a free one")
+    certificate: OptionalFilePath = Field(None, description="the PEM file of the server's certificate, for https")
+    private_key: OptionalFilePath = Field(None, description="the PEM file of its private key")
+    behind_proxy: bool = Field(
+        default=False, description="true when a proxy in front speaks https and nobody else reaches this address"
+    )
+
+    def danger(self) -> ConfigurationError | None:
+        """Return why it may not be served so, since tokens travel there; None: it may."""
+        if self.certificate is not None or self.behind_proxy or _is_loopback(self.host):
+            return None
+        return ConfigurationError(
+            f"the control server would listen on {self.host} without TLS, and anybody on the way could read the tokens",
+            cure="name control.certificate and control.private_key, or set control.behind_proxy for a proxy with https",
+        )
 
 
 class LogSettings(Section):
@@ -268,6 +283,15 @@ def examine_settings(
     return (None, problems) if problems else (settings, ())
 
 
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _problem(error: ErrorDetails, raw: Raw) -> ConfigurationError:
     key = _dotted(error["loc"])
     match error["type"]:
@@ -322,6 +346,12 @@ def _contradictions(settings: Settings) -> list[ConfigurationError]:
         for key, count in owners.items()
         if count > 1
     ]
+    if (settings.control.certificate is None) != (settings.control.private_key is None):
+        found.append(
+            ConfigurationError(
+                "control names a certificate or a private key, not both", cure="name both for https, or neither"
+            )
+        )
     try:
         settings.status_mapping()
     except MappingRefusedError as exc:

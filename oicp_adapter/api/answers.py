@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from oicp_adapter.api.models import WindowOut, WireKind
 from oicp_adapter.control.desk import Done
-from oicp_adapter.control.windows import WindowView
+from oicp_adapter.control.window_model import WindowView
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.store.idempotency import Once
 

@@ -34,17 +34,8 @@ from oicp_adapter.api.models import (
 )
 from oicp_adapter.api.times import known_zone, wire_duration, wire_instant
 from oicp_adapter.control.listing import LONGEST_PAGE, list_windows
-from oicp_adapter.control.windows import (
-    WindowChanges,
-    WindowRequest,
-    WindowView,
-    change_window,
-    end_windows,
-    extend_windows,
-    get_window,
-    history,
-    set_window,
-)
+from oicp_adapter.control.window_model import WindowChanges, WindowRequest, WindowView
+from oicp_adapter.control.windows import change_window, end_windows, extend_windows, get_window, history, set_window
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.store.audit import AuditEntry
 from oicp_adapter.store.windows import WindowFilter, WindowState

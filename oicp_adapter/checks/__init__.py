@@ -34,6 +34,8 @@ def run_checks(
     """
     instant = now or datetime.now(UTC)
     yield _hub_finding(settings)
+    if (danger := settings.control.danger()) is not None:
+        yield Finding(Level.WARNING, "control", f"`serve` would be refused: {danger.what}", danger.cure)
     if not settings.operators:
         yield Finding(Level.ERROR, "settings", "no operator is configured", "add [[operators]], one for each account")
     for operator in settings.operators:

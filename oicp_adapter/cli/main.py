@@ -28,6 +28,7 @@ NAME: Final = "oicp-adapter"
 _COMMANDS: Final = {
     "demo": "demo:demo",
     "run": "run:run",
+    "serve": "serve:serve",
     "hub": "hub:hub",
     "check": "check:check",
     "status": "status:status",
@@ -38,6 +39,7 @@ _COMMANDS: Final = {
     "adopt": "lanes:adopt",
     "quarantine": "lanes:quarantine",
     "withdrawals": "lanes:withdrawals",
+    "token": "token:token",
     "db": "db:db",
     "certs": "certs:certs",
 }

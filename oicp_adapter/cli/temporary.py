@@ -14,13 +14,14 @@ from oicp_adapter.cli.times import instant_after, parse_duration, parse_instant
 from oicp_adapter.control.bulk import Selection, WindowTemplate, set_windows
 from oicp_adapter.control.desk import Desk, desk_of
 from oicp_adapter.control.preview import EvsePreview, preview
-from oicp_adapter.control.windows import WindowState, end_windows, extend_windows, get_window
+from oicp_adapter.control.windows import end_windows, extend_windows, get_window
 from oicp_adapter.domain.access import EVERYTHING, Actor
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.patterns import EvsePattern
 from oicp_adapter.domain.statuses import TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.temporary import TemporaryRecord, list_temporary
+from oicp_adapter.store.windows import WindowState
 
 temporary = typer.Typer(no_args_is_help=True, help="Temporary statuses: maintenance, commissioning, blocked, reserved.")
 

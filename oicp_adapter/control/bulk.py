@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from oicp_adapter.control.desk import Change, Desk, Done, change_once
-from oicp_adapter.control.windows import WindowRequest, WindowView, insert, require_settable, unknown_evses
+from oicp_adapter.control.window_changes import insert
+from oicp_adapter.control.window_model import WindowRequest, WindowView
+from oicp_adapter.control.windows import require_settable, unknown_evses
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key

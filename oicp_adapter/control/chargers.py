@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.listing import LONGEST_PAGE, LOOKED_AT, Page, cursor_of, read_cursor
 from oicp_adapter.control.permission import require_covered, require_scope
-from oicp_adapter.control.windows import WindowView, unknown_evses
+from oicp_adapter.control.window_model import WindowView
+from oicp_adapter.control.windows import unknown_evses
 from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key, operator_key

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.permission import require_scope
-from oicp_adapter.control.windows import WindowView, view_of
+from oicp_adapter.control.window_model import WindowView, view_of
 from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.identifiers import evse_key

@@ -13,19 +13,9 @@ from typing import Final
 from oicp_adapter.control.desk import Change, Desk, change, owner_of
 from oicp_adapter.control.entries import require_texts
 from oicp_adapter.control.permission import require_scope
-from oicp_adapter.control.windows import (
-    WindowChanges,
-    WindowRequest,
-    WindowView,
-    apply_changes,
-    end_locked,
-    get_window,
-    insert,
-    known_places,
-    lock_window,
-    require_settable,
-    view_of,
-)
+from oicp_adapter.control.window_changes import apply_changes, end_locked, insert, lock_window
+from oicp_adapter.control.window_model import WindowChanges, WindowRequest, WindowView, view_of
+from oicp_adapter.control.windows import get_window, known_places, require_settable
 from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key

@@ -1,91 +1,33 @@
 """
 Sets, changes and ends temporary statuses, for the API, the operator page and the command line.
 
-1. An ended window never changes. A start that has passed does not move. All else may, and the audit keeps what was
-   before.
+1. Who may is asked here; what may be done to a window, by its state, is said by `window_changes`.
 2. The database's clock decides what has passed.
 3. The author is whoever asks, never what a request says.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict, cast
 
 from oicp_adapter.control.desk import Change, Desk, Done, change, change_once
-from oicp_adapter.control.entries import CLOCKS_APART, require_ahead, require_order, require_texts, require_zone
-from oicp_adapter.control.permission import require_covered, require_kind, require_length, require_own, require_scope
+from oicp_adapter.control.entries import require_texts, require_zone
+from oicp_adapter.control.permission import require_covered, require_kind, require_own, require_scope
+from oicp_adapter.control.window_changes import (
+    apply_changes,
+    end_locked,
+    insert,
+    lock_window,
+    not_found,
+    require_match,
+)
+from oicp_adapter.control.window_model import WindowChanges, WindowRequest, WindowView, view_of
 from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key
-from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.store.audit import AuditEntry, read_audit
 from oicp_adapter.store.idempotency import Once
 from oicp_adapter.store.places import Place, locations_of, places_of
-from oicp_adapter.store.temporary import (
-    NewWindow,
-    TemporaryRecord,
-    find_window,
-    find_windows,
-    insert_windows,
-    update_window,
-)
-from oicp_adapter.store.windows import WindowState as WindowState  # noqa: PLC0414 - its users find it here
-from oicp_adapter.store.windows import state_of
-
-
-@dataclass(frozen=True, slots=True)
-class WindowView:
-    """
-    A temporary status as it stood at an instant.
-
-    Attributes:
-        etag: Another one after each change.
-        now: The instant, by the database's clock.
-    """
-
-    record: TemporaryRecord
-    state: WindowState
-    etag: str
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRequest:
-    """
-    What is to be set.
-
-    Attributes:
-        valid_from: Aware; None: now.
-        valid_to: Aware, the first instant at which it no longer applies; None: until ended.
-        time_zone: In which the times were entered, an IANA name; None: they came with an offset alone.
-    """
-
-    evse_id: str
-    kind: TemporaryStatus
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
-    time_zone: str | None = None
-    reason: str | None = None
-    reference: str | None = None
-
-
-class WindowChanges(TypedDict, total=False):
-    """What is to be changed; what is absent stays. `valid_to` None: until ended."""
-
-    evse_id: str
-    kind: TemporaryStatus
-    valid_from: datetime
-    valid_to: datetime | None
-    time_zone: str | None
-    reason: str | None
-    reference: str | None
-
-
-_COLUMNS: Final = {"kind": "status"}
-"""Where a change has another name than its column."""
+from oicp_adapter.store.temporary import TemporaryRecord, find_window, find_windows
 
 
 def set_window(desk: Desk, actor: Actor, request: WindowRequest, *, once: Once | None = None) -> Done[WindowView]:
@@ -178,7 +120,7 @@ def end_windows(
         for key in sorted(keys):
             before, now = _lock(desk, changing, key)
             _require_change(actor, before, located)
-            _require_match(before, now, if_match)
+            require_match(before, now, if_match)
             ended.append(end_locked(changing, before, now))
         return ended
 
@@ -220,35 +162,6 @@ def extend_windows(
         return {"valid_to": _later(end, by)}
 
     return _change_each(desk, actor, keys, changes, if_match=if_match)
-
-
-def view_of(record: TemporaryRecord, now: datetime) -> WindowView:
-    """Return a temporary status as it stands at an instant."""
-    facts = json.dumps([record.window.id, fields_of(record), str(record.updated_at)], sort_keys=True)
-    etag = hashlib.sha256(facts.encode(errors="surrogatepass")).hexdigest()[:32]
-    return WindowView(record, state_of(record, now), etag, now)
-
-
-def fields_of(record: TemporaryRecord) -> Mapping[str, Any]:
-    """Return what the audit keeps of a temporary status, in the names of the API, instants in UTC."""
-    window = record.window
-    return {
-        "evseId": record.evse_id,
-        "temporaryStatus": window.kind.upper(),
-        "validFrom": window.valid_from.isoformat(),
-        "validTo": window.valid_to.isoformat() if window.valid_to is not None else None,
-        "endedAt": window.ended_at.isoformat() if window.ended_at is not None else None,
-        "timeZone": record.time_zone,
-        "reason": record.reason,
-        "reference": record.reference,
-    }
-
-
-def not_found(key: int) -> RequestRefusedError:
-    """Return the refusal for an id that no window has."""
-    return RequestRefusedError(
-        Refusal.NOT_FOUND, f"there is no temporary status {key}", cure="list them to see their numbers"
-    )
 
 
 def known_places(desk: Desk, evse_ids: Sequence[str]) -> Sequence[Place]:
@@ -295,87 +208,6 @@ def require_settable(actor: Actor, places: Sequence[Place], request: WindowReque
     require_texts(reason=request.reason, reference=request.reference)
 
 
-def insert(changing: Change, actor: Actor, requests: Sequence[WindowRequest]) -> Sequence[WindowView]:
-    """Write what `require_settable` let pass, and write it down; their times are judged here."""
-    now = changing.now
-    for start, end in {(each.valid_from, each.valid_to) for each in requests}:
-        require_order(start or now, end)
-        require_ahead(end, now)
-        require_length(actor, start or now, end)
-    rows = [
-        NewWindow(
-            evse_id=each.evse_id,
-            kind=each.kind,
-            valid_from=each.valid_from or now,
-            valid_to=each.valid_to,
-            reason=each.reason,
-            reference=each.reference,
-            created_by=actor.name,
-            token_id=actor.token_id,
-            time_zone=each.time_zone,
-        )
-        for each in requests
-    ]
-    keys = insert_windows(changing.connection, rows, now)
-    made = {each.window.id: each for each in find_windows(changing.connection, keys)}
-    changing.note_all(
-        [
-            changing.entry("window.set", window_id=key, subject=made[key].evse_id, after=fields_of(made[key]))
-            for key in keys
-        ]
-    )
-    return [view_of(made[key], now) for key in keys]
-
-
-def lock_window(desk: Desk, changing: Change, key: int) -> tuple[TemporaryRecord, datetime] | None:
-    """Return a window that nobody else changes meanwhile, and the time once that is certain; None: there is none."""
-    found = find_window(changing.connection, key, locked=True)
-    return (found, desk.store.now(changing.connection)) if found is not None else None
-
-
-def apply_changes(
-    changing: Change, before: TemporaryRecord, changes: WindowChanges, *, now: datetime, if_match: str | None = None
-) -> WindowView:
-    """
-    Change a window that `lock_window` returned; whether somebody may has been asked.
-
-    Raises:
-        RequestRefusedError: WINDOW_OVER, START_PASSED, CHANGED_MEANWHILE, INVALID or NOT_PERMITTED.
-    """
-    key = before.window.id
-    _require_match(before, now, if_match)
-    if state_of(before, now) is WindowState.ENDED:
-        end = before.window.end
-        raise RequestRefusedError(
-            Refusal.WINDOW_OVER,
-            f"temporary status {key} has been over since {end:%Y-%m-%d %H:%M:%S} UTC",
-            cure="set a new one; what is over never changes",
-        )
-    values = {name: value for name, value in changes.items() if value != _present(before, name)}
-    if "valid_from" in values and before.window.valid_from <= now:
-        raise RequestRefusedError(
-            Refusal.START_PASSED,
-            f"temporary status {key} has applied since {before.window.valid_from:%Y-%m-%d %H:%M:%S} UTC",
-            cure="its start does not move any more; end it and set a new one",
-            field="validFrom",
-        )
-    end = cast("datetime | None", values.get("valid_to"))
-    if end is not None and before.window.valid_from < now and now - CLOCKS_APART <= end <= now:
-        return end_locked(changing, before, now)
-    if values:
-        _write(changing, before, cast("WindowChanges", values), now)
-    return _reread(changing, key, now)
-
-
-def end_locked(changing: Change, before: TemporaryRecord, now: datetime) -> WindowView:
-    """End a window that `lock_window` returned; one that is over stays as it is."""
-    key = before.window.id
-    if state_of(before, now) is not WindowState.ENDED:
-        update_window(changing.connection, key, {"ended_at": now, "ended_by": changing.actor.name}, now)
-        _note(changing, "window.end", before)
-    return _reread(changing, key, now)
-
-
 def _change_each(
     desk: Desk,
     actor: Actor,
@@ -398,57 +230,11 @@ def _change_each(
     return change(desk, actor, do)
 
 
-def _write(changing: Change, before: TemporaryRecord, values: WindowChanges, now: datetime) -> None:
-    key = before.window.id
-    start = values.get("valid_from", before.window.valid_from)
-    end = values.get("valid_to", before.window.valid_to)
-    require_order(start, end)
-    require_ahead(end, now)
-    require_length(changing.actor, start, end)
-    columns: dict[str, Any] = {_COLUMNS.get(name, name): value for name, value in values.items()}
-    update_window(changing.connection, key, columns, now)
-    _note(changing, "window.change", before)
-
-
-def _note(changing: Change, action: str, before: TemporaryRecord) -> None:
-    key = before.window.id
-    after = find_window(changing.connection, key)
-    changing.note(
-        action,
-        window_id=key,
-        subject=before.evse_id,
-        before=fields_of(before),
-        after=fields_of(after) if after is not None else None,
-    )
-
-
 def _lock(desk: Desk, changing: Change, key: int) -> tuple[TemporaryRecord, datetime]:
     found = lock_window(desk, changing, key)
     if found is None:
         raise not_found(key)
     return found
-
-
-def _reread(changing: Change, key: int, now: datetime) -> WindowView:
-    found = find_window(changing.connection, key)
-    if found is None:
-        raise not_found(key)
-    return view_of(found, now)
-
-
-def _present(record: TemporaryRecord, name: str) -> object:
-    if name in {"kind", "valid_from", "valid_to"}:
-        return getattr(record.window, name)
-    return getattr(record, name)
-
-
-def _require_match(record: TemporaryRecord, now: datetime, if_match: str | None) -> None:
-    if if_match is not None and if_match != view_of(record, now).etag:
-        raise RequestRefusedError(
-            Refusal.CHANGED_MEANWHILE,
-            f"temporary status {record.window.id} was changed since you read it",
-            cure="read it again, and change what it is now",
-        )
 
 
 def _require_change(actor: Actor, record: TemporaryRecord, located: Mapping[str, str | None]) -> None:

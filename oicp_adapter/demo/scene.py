@@ -1,5 +1,5 @@
 """
-Puts everything on the stage: the hub first, then the store with its fleet, then the daemon between them.
+Puts everything on the stage: the hub, the store with its fleet, the daemon between them, the operator page beside it.
 
 What starts later is told where the earlier one is; nothing has a fixed port. Leaving ends it in the opposite order.
 """
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from oicp_adapter.demo.children import Child, SceneFailedError, StoppedError
 from oicp_adapter.demo.endpoints import ask_ready
+from oicp_adapter.demo.first_user import FirstUser, first_user
 from oicp_adapter.demo.folder import STORE
 from oicp_adapter.demo.places import Account
 from oicp_adapter.store.engine import Store, open_store
@@ -26,6 +27,7 @@ START_WITHIN: Final = 60.0
 """Seconds in which a child must be ready; a busy machine needs a few to import the package."""
 
 HUB_ENDS_WITHIN: Final = 5.0
+CONTROL_ENDS_WITHIN: Final = 8.0
 DAEMON_ENDS_WITHIN: Final = 12.0
 """Seconds after SIGTERM: a push that is out may take its whole time-out, and its outcome is recorded."""
 
@@ -46,6 +48,8 @@ class Scene:
         store_file: The SQLite store.
         admin_url: The hub's admin endpoint.
         monitoring_url: The daemon's monitoring endpoints.
+        control_url: The operator page and the API.
+        user: Who may use them.
     """
 
     folder: Path
@@ -53,9 +57,12 @@ class Scene:
     store: Store
     hub: Child
     daemon: Child
+    control: Child
     hub_url: str
     admin_url: str
     monitoring_url: str
+    control_url: str
+    user: FirstUser
 
     def require_alive(self) -> None:
         """
@@ -66,6 +73,7 @@ class Scene:
         """
         self.hub.require_alive()
         self.daemon.require_alive()
+        self.control.require_alive()
 
 
 @contextmanager
@@ -98,21 +106,36 @@ def set_scene(
         arguments = ["--config", str(settings), "run", "--announce", "--monitoring-port", "0"]
         with Child("daemon", arguments, directory=folder, ends_within=DAEMON_ENDS_WITHIN) as daemon:
             monitoring = str(daemon.announcement(within=START_WITHIN, stop=stop)["monitoring"])
-            _await_ready(daemon, monitoring, stop)
-            yield Scene(
-                folder=folder,
-                store_file=store_file,
-                store=store,
-                hub=hub,
-                daemon=daemon,
-                hub_url=announced["url"],
-                admin_url=announced["admin_url"],
-                monitoring_url=monitoring,
-            )
+            # From now on the file says where the daemon is, for the page and for whoever tries the commands with it.
+            port = int(monitoring.rpartition(":")[2])
+            settings.write_text(settings_text(store_file, accounts, announced, monitoring_port=port), encoding="utf-8")
+            arguments = ["--config", str(settings), "serve", "--announce", "--port", "0"]
+            with Child("control server", arguments, directory=folder, ends_within=CONTROL_ENDS_WITHIN) as control:
+                user = first_user(settings, store)
+                _await_ready(daemon, monitoring, stop)
+                yield Scene(
+                    folder=folder,
+                    store_file=store_file,
+                    store=store,
+                    hub=hub,
+                    daemon=daemon,
+                    control=control,
+                    hub_url=announced["url"],
+                    admin_url=announced["admin_url"],
+                    monitoring_url=monitoring,
+                    control_url=str(control.announcement(within=START_WITHIN, stop=stop)["control"]),
+                    user=user,
+                )
 
 
-def settings_text(store_file: Path, accounts: Sequence[Account], hub: Any) -> str:
-    """Return the daemon's settings file; *hub* is what the hub announced, with each operator's certificate."""
+def settings_text(store_file: Path, accounts: Sequence[Account], hub: Any, *, monitoring_port: int = 0) -> str:
+    """
+    Return the settings file of the daemon and the control server.
+
+    Args:
+        hub: What the hub announced, with each operator's certificate.
+        monitoring_port: Of the daemon that runs; 0: it has none yet.
+    """
     sections = [
         ("[store]", {"url": f"sqlite:///{store_file}", "sweep_every": _SWEEP_EVERY}),
         ("[hub]", {"url": hub["url"], "ca_file": hub["ca_file"], "request_timeout": _REQUEST_TIMEOUT}),
@@ -130,6 +153,7 @@ def settings_text(store_file: Path, accounts: Sequence[Account], hub: Any) -> st
             for account in accounts
         ),
         ("[push]", {"settle": _SETTLE, "late_apply": _LATE_APPLY}),
+        ("[monitoring]", {"port": monitoring_port}),
         ("[log]", {"format": "json"}),
     ]
     # A JSON string, number or list of strings is one of TOML too, as long as no character is escaped as a surrogate.

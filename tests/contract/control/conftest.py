@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from oicp_adapter.control.desk import Desk
-from oicp_adapter.control.windows import WindowRequest, WindowView, set_window
+from oicp_adapter.control.window_model import WindowRequest, WindowView
+from oicp_adapter.control.windows import set_window
 from oicp_adapter.domain.access import EVERYTHING, Actor, Grant, Scope
 from oicp_adapter.domain.patterns import EvsePattern
 from oicp_adapter.domain.statuses import StatusMapping, TemporaryStatus

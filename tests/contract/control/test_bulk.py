@@ -7,7 +7,8 @@ import pytest
 from oicp_adapter.control import bulk
 from oicp_adapter.control.bulk import Selection, WindowTemplate, set_windows
 from oicp_adapter.control.preview import preview
-from oicp_adapter.control.windows import WindowRequest, set_window
+from oicp_adapter.control.window_model import WindowRequest
+from oicp_adapter.control.windows import set_window
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.statuses import DriverStatus, OicpStatus, TemporaryStatus

@@ -6,10 +6,11 @@ import pytest
 
 from oicp_adapter.control import listing
 from oicp_adapter.control.listing import WindowFilter, WindowOrder, count_windows, list_windows
-from oicp_adapter.control.windows import WindowState, end_windows
+from oicp_adapter.control.windows import end_windows
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.statuses import TemporaryStatus
+from oicp_adapter.store.windows import WindowState
 
 from .conftest import ANN, HOUR, PLACES, grant
 

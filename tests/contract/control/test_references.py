@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 
 from oicp_adapter.control.references import end_reference, get_reference, get_sensor, put_reference, put_sensor
-from oicp_adapter.control.windows import WindowRequest, WindowState, end_windows, history
+from oicp_adapter.control.window_model import WindowRequest
+from oicp_adapter.control.windows import end_windows, history
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.statuses import TemporaryStatus
+from oicp_adapter.store.windows import WindowState
 
 from .conftest import ANN, HOUR, grant
 

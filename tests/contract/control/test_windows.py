@@ -7,20 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import exc, text
 
-from oicp_adapter.control.windows import (
-    WindowRequest,
-    WindowState,
-    change_window,
-    end_windows,
-    extend_windows,
-    get_window,
-    history,
-    set_window,
-)
+from oicp_adapter.control.window_model import WindowRequest
+from oicp_adapter.control.windows import change_window, end_windows, extend_windows, get_window, history, set_window
 from oicp_adapter.domain.access import Actor, Grant, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, StoreError
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.store.idempotency import Once
+from oicp_adapter.store.windows import WindowState
 
 from .conftest import ANN, HOUR, grant
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from oicp_adapter.control.propagation import DaemonLook, Propagation
-from oicp_adapter.control.windows import view_of
+from oicp_adapter.control.window_model import view_of
 from oicp_adapter.domain.identifiers import EvseId
 from oicp_adapter.domain.local_time import zone_of
 from oicp_adapter.domain.statuses import TemporaryStatus
@@ -100,9 +100,16 @@ def test_the_plot_shows_what_is_slower_higher_and_a_silence_as_a_gap():
     assert first.x < second.x
     assert second.median < first.median  # y grows downwards
     assert second.slowest <= second.median
-    assert len(drawn.gaps) == plot.PARTS - 2
+    assert len(drawn.gaps) == 0  # what was before the first look is no silence
     assert drawn.silent == "the daemon does not answer"
     assert drawn.words.startswith("20 changes were acknowledged in the last half hour")
+
+
+def test_a_daemon_that_fell_silent_leaves_a_gap():
+    part = plot.PART
+    drawn = plot.draw(Looked((4 * part, {INFINITE: 1.0}), (2 * part, None), (timedelta(0), None)), TIMES)
+    assert len(drawn.gaps) == 4
+    assert drawn.gaps[-1].x + drawn.gaps[-1].width == pytest.approx(drawn.width, abs=0.2)
 
 
 def test_without_anything_to_plot_it_says_so():

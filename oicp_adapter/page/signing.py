@@ -1,0 +1,64 @@
+"""Lets people in and out, and keeps the zone in which they want to see times."""
+
+from starlette.responses import Response
+
+from oicp_adapter.control.access import redeem_link, sign_in, sign_out
+from oicp_adapter.domain.errors import RequestRefusedError
+from oicp_adapter.page.gate import ZONE_COOKIE, admit, dismiss, secret_of
+from oicp_adapter.page.site import Call, sign_in_page, to
+from oicp_adapter.page.times import zone_names
+
+_YEAR = 365 * 24 * 3600
+
+
+def show_sign_in(call: Call) -> Response:
+    """Return the page on which a person signs in."""
+    return sign_in_page(call)
+
+
+def do_sign_in(call: Call) -> Response:
+    """Begin a session with the token of the form."""
+    try:
+        begun = sign_in(call.desk, call.first("token"))
+    except RequestRefusedError as error:
+        return sign_in_page(call, error)
+    response = to("/")
+    admit(response, begun.secret)
+    return response
+
+
+def follow_link(call: Call) -> Response:
+    """Begin a session with a link, which works once."""
+    try:
+        begun = redeem_link(call.desk, call.request.path_params["code"])
+    except RequestRefusedError as error:
+        return sign_in_page(call, error)
+    response = to("/")
+    admit(response, begun.secret)
+    return response
+
+
+def do_sign_out(call: Call) -> Response:
+    """End the session, here and in the store."""
+    secret = secret_of(call.request)
+    if secret is not None:
+        sign_out(call.desk, secret)
+    response = to("/sign-in")
+    dismiss(response)
+    return response
+
+
+def show_zone(call: Call) -> Response:
+    """Return the page on which a person chooses a zone."""
+    return call.page("zone", zones=zone_names())
+
+
+def choose_zone(call: Call) -> Response:
+    """Let the browser remember the zone."""
+    chosen = call.first("zone")
+    response = to("/")
+    if chosen in zone_names():
+        response.set_cookie(ZONE_COOKIE, chosen, max_age=_YEAR, path="/", secure=True, httponly=True, samesite="strict")
+    else:
+        response.delete_cookie(ZONE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    return response
