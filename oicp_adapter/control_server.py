@@ -45,7 +45,7 @@ class ControlServer:
         self._propagation = propagation_of(desk.settings)
         limits = RateLimits()
         front = Front(control.certificate, control.private_key, control.behind_proxy)
-        page = Starlette(routes=page_router(desk, propagation=self._propagation).routes)
+        page = Starlette(routes=page_router(desk, limits=limits, propagation=self._propagation).routes)
         application = _Both(api_app(desk, limits), page)
         self._server = BackgroundServer(application, host=control.host, port=control.port, what=WHAT, front=front)
 

@@ -165,7 +165,8 @@ class ControlSettings(Section):
     certificate: OptionalFilePath = Field(None, description="the PEM file of the server's certificate, for https")
     private_key: OptionalFilePath = Field(None, description="the PEM file of its private key")
     behind_proxy: bool = Field(
-        default=False, description="true when a proxy in front speaks https and nobody else reaches this address"
+        default=False,
+        description="true when a proxy speaks https, sets X-Forwarded-For anew, and nobody else reaches this address",
     )
 
     def danger(self) -> ConfigurationError | None:

@@ -111,6 +111,9 @@ class GuardedRoute(APIRoute):
                 self._log(error)
                 response = problem_response(request, error)
             _tell_rate(request, response)
+            # What a token may see is nobody else's, and is asked for again each time.
+            response.headers["Cache-Control"] = "private, no-cache"
+            response.headers["X-Content-Type-Options"] = "nosniff"
             return response
 
         return handle

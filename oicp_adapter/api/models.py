@@ -172,7 +172,10 @@ class SelectionIn(_Request):
     """Which EVSEs are meant, in exactly one way; a charge box may come with its location."""
 
     evse_ids: list[EvseIdText] | None = Field(
-        None, min_length=1, max_length=LIMIT, description="These, in any spelling."
+        None,
+        min_length=1,
+        description="These, in any spelling.",
+        json_schema_extra={"maxItems": LIMIT},  # the service refuses more, in its own words
     )
     location: Name | None = Field(None, description="All at a location.", examples=["Mainz, Rheinufer"])
     charge_box: Name | None = Field(None, description="All of a charge box.", examples=["CB-0017"])

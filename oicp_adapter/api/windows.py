@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
@@ -45,7 +45,17 @@ PAGE: Final = LONGEST_PAGE
 
 _TIMES: Final = ("validFrom", "validTo", "endedAt")
 
-WindowId = Annotated[int, Path(alias="id", description="As `id` of the answer that set it.", examples=[17])]
+
+def _digits(text: object) -> object:
+    """Let nothing be a number that only Python reads as one, as 1_0."""
+    if isinstance(text, str) and not (text.isascii() and text.removeprefix("-").isdigit()):
+        raise ValueError("it is no number of a temporary status")
+    return text
+
+
+WindowId = Annotated[
+    int, BeforeValidator(_digits), Path(alias="id", description="As `id` of the answer that set it.", examples=[17])
+]
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", description="`ETag` that it must still have, else 412.", examples=['"9f2c"']),
@@ -157,7 +167,9 @@ def extend_one(call: Calling, key: WindowId, body: Extension, match: IfMatch = N
     by = wire_duration(body.by, field="by") if body.by is not None else None
     to = wire_instant(body.valid_to, body.time_zone, field="validTo") if body.valid_to is not None else None
     expected = _expected(call, key, match)
-    (view,) = extend_windows(call.desk, call.actor, [key], by=by, to=to, if_match=expected)
+    (view,) = extend_windows(
+        call.desk, call.actor, [key], by=by, to=to, time_zone=body.time_zone if by is None else None, if_match=expected
+    )
     return window_answer(view)
 
 

@@ -8,15 +8,13 @@ from typing import Final
 from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.domain.errors import CertificateError, foreign_text
 from oicp_adapter.oicp.certificates import (
+    EXPIRES_SOON,
     CertificateFacts,
     inspect_certificate,
     key_permissions_problem,
     load_client_context,
 )
 from oicp_adapter.settings import OperatorSettings
-
-EXPIRES_SOON: Final = timedelta(days=30)
-"""Hubject needs days to sign a request, so a month is the time to begin."""
 
 _RENEW: Final = "have a new one signed and put it in its place, the daemon takes it up without restart"
 

@@ -1,7 +1,6 @@
 """What people ask of a lane: a full load, a release from quarantine, an approval of withdrawals, another store."""
 
 import getpass
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import typer
 
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
+from oicp_adapter.control.health import set_name
 from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.control.quarantine import SHOWN, Detained, refused_records, rejected_rows, why_not_released
 from oicp_adapter.domain.errors import foreign_text
@@ -122,7 +122,7 @@ def release(
     with _lanes(context, operator) as lanes:
         released: set[str] = set()
         for name, scope in lanes.wanted.items():
-            done = release_quarantine(lanes.store, scope.lane, evse_id or None)
+            done = release_quarantine(lanes.store, scope.lane, evse_id or None, by=getpass.getuser())
             note(f"{name}: {len(done)} released")
             released.update(evse_key(each) for each in done)
         others = [each for each in evse_id or () if evse_key(each) not in released]
@@ -136,7 +136,7 @@ def list_withdrawals(context: typer.Context, operator: _Operator = None, *, as_j
     """List withdrawals that are held, with the name of the set that can be approved; times are UTC."""
     with _lanes(context, operator) as lanes:
         held = {name: held_withdrawals(lanes.store, scope.lane) for name, scope in lanes.wanted.items()}
-    sets = {name: _set_name(these) for name, these in held.items() if these}
+    sets = {name: set_name(these) for name, these in held.items() if these}
     each_held = [(name, each) for name, these in held.items() for each in these]
     if as_json:
         print_json_array(_held_document(name, each, sets[name]) for name, each in each_held)
@@ -145,9 +145,9 @@ def list_withdrawals(context: typer.Context, operator: _Operator = None, *, as_j
             _HELD,
             [(name, foreign_text(each.evse_id, SHOWN), each.acknowledged, each.held_since) for name, each in each_held],
         )
-    for name, set_name in sets.items():
+    for name, this_set in sets.items():
         count = len(held[name])
-        note(f"{name}: to withdraw exactly these {count}: oicp-adapter withdrawals approve {set_name}")
+        note(f"{name}: to withdraw exactly these {count}: oicp-adapter withdrawals approve {this_set}")
 
 
 @withdrawals.command()
@@ -163,7 +163,7 @@ def approve(
         author = by or getpass.getuser()
         for lane, scope in lanes.wanted.items():
             shown = held_withdrawals(lanes.store, scope.lane)
-            if shown and _set_name(shown) == name:
+            if shown and set_name(shown) == name:
                 done = approve_withdrawals(lanes.store, scope.lane, [each.evse_id for each in shown], by=author)
                 note(f"{lane}: {len(done)} withdrawals approved by {author}")
                 return
@@ -183,10 +183,6 @@ def _lanes(context: typer.Context, operator: str | None) -> Iterator[_Lanes]:
             raise typer.BadParameter(f"no lane has the OperatorID {unknown}: the settings have {', '.join(every)}")
     with configured_store(settings) as store:
         yield _Lanes(settings, store, every, wanted)
-
-
-def _set_name(held: Sequence[HeldWithdrawal]) -> str:
-    return hashlib.sha256("\n".join(sorted(each.evse_id for each in held)).encode()).hexdigest()[:12]
 
 
 def _confirmed(question: str) -> bool:

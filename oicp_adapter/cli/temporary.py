@@ -131,7 +131,10 @@ def extend(
         if dry_run:
             _show_open(desk, numbers, as_json=as_json)
             return
-        _show([each.record for each in extend_windows(desk, _actor(), numbers, by=by, to=to)], as_json=as_json)
+        _show(
+            [each.record for each in extend_windows(desk, _actor(), numbers, by=by, to=to, time_zone=zone)],
+            as_json=as_json,
+        )
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from oicp_adapter.control.desk import Change, Desk, Done, change_once
+from oicp_adapter.control.desk import Change, Desk, Done, change_once, done_before
+from oicp_adapter.control.permission import require_scope
 from oicp_adapter.control.window_changes import insert
 from oicp_adapter.control.window_model import WindowRequest, WindowView
 from oicp_adapter.control.windows import require_settable, unknown_evses
-from oicp_adapter.domain.access import Actor
+from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.patterns import MANY, ONE, EvsePattern
@@ -100,6 +101,9 @@ def set_windows(
         RequestRefusedError: UNKNOWN_EVSE, INVALID, TOO_MANY, NOT_PERMITTED or KEY_REUSED.
         StoreError: The store could not be written.
     """
+    require_scope(actor, Scope.SET)
+    if (before := done_before(desk, actor, once)) is not None:
+        return before
     places, unknown = select_evses(desk, selection)
     if unknown:
         raise unknown_evses(unknown)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 from sqlalchemy import Connection
@@ -22,7 +22,7 @@ from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key, operator_key
 from oicp_adapter.domain.statuses import Status, TemporaryStatus
-from oicp_adapter.store.evses import EvseOverview, EvseState, evse_overviews
+from oicp_adapter.store.evses import EvseOverview, EvseState, evse_overviews, leaving_evses, standing_evses
 from oicp_adapter.store.places import PlaceCount, PlaceFilter, count_places, find_places, locations_of
 from oicp_adapter.store.windows import WindowState
 
@@ -112,7 +112,7 @@ def list_chargers(
     desk: Desk, actor: Actor, wanted: ChargerFilter, *, after: str | None = None, limit: int = 1000
 ) -> Page[ChargerView]:
     """
-    Return a page of the EVSEs that somebody may see, in the order of their EvseIDs.
+    Return a page of the EVSEs that somebody may see: by their EvseIDs, and last those that are being withdrawn.
 
     Args:
         after: The cursor that the page before gave; None: the first page.
@@ -123,15 +123,16 @@ def list_chargers(
     """
     require_scope(actor, Scope.READ)
     limit = min(limit, LONGEST_PAGE)
-    last = read_cursor(after, _as_evse_id) if after is not None else None
+    last = read_cursor(after, _as_place) if after is not None else _Place(leaving=False, evse_id=None)
     items: list[ChargerView] = []
-    for looked_at, (evse_id, found) in enumerate(_candidates(desk, wanted, last, min(limit + 1, _CHUNK)), start=1):
-        if found is not None and _passes(found, wanted) and actor.grant.covers(evse_id, found.location):
+    for looked_at, (here, found) in enumerate(_candidates(desk, wanted, last, min(limit + 1, _CHUNK)), start=1):
+        if found is not None and _passes(found, wanted) and actor.grant.covers(here.evse_id or "", found.location):
             if len(items) == limit:
-                return Page(items, cursor_of(items[-1].overview.evse_id))
+                return Page(items, cursor_of([last.leaving, last.evse_id]))
             items.append(found)
+        last = here
         if looked_at >= LOOKED_AT:
-            return Page(items, cursor_of(evse_id))
+            return Page(items, cursor_of([last.leaving, last.evse_id]))
     return Page(items, None)
 
 
@@ -244,39 +245,50 @@ def _age(seen: EvseOverview) -> timedelta | None:
     return seen.now - since if since is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ends: among those that are being withdrawn, or before; None: at the beginning."""
+
+    leaving: bool
+    evse_id: str | None
+
+
 def _candidates(
-    desk: Desk, wanted: ChargerFilter, last: str | None, chunk: int
-) -> Iterator[tuple[str, ChargerView | None]]:
-    """Yield what may pass the filter, by its EvseID; None for what vanished between two reads."""
-    if wanted.evse_ids:
-        for view in _views(desk, sorted(wanted.evse_ids)):
-            if last is None or view.overview.evse_id > last:
-                yield view.overview.evse_id, view
-        return
-    by_place = wanted.by_place
-    if by_place is None:
-        yield from _all(desk, last, chunk)
-        return
+    desk: Desk, wanted: ChargerFilter, after: _Place, chunk: int
+) -> Iterator[tuple[_Place, ChargerView | None]]:
+    """Yield what may pass the filter, with its place; None for what vanished between two reads."""
+    lanes = list(desk.lanes.values())
+    ids = sorted(wanted.evse_ids) or None
+    if not after.leaving:
+        if ids is None and wanted.by_place is not None:
+            yield from _at_places(desk, wanted.by_place, after.evse_id, chunk)
+        else:
+            seen = standing_evses(desk.store, lanes, desk.mapping, ids, after=after.evse_id, page=chunk)
+            yield from _placed(desk, seen, chunk, leaving=False)
+    last = after.evse_id if after.leaving else None
+    yield from _placed(desk, leaving_evses(desk.store, lanes, ids, after=last), chunk, leaving=True)
+
+
+def _at_places(
+    desk: Desk, wanted: PlaceFilter, last: str | None, chunk: int
+) -> Iterator[tuple[_Place, ChargerView | None]]:
     while True:
         with desk.store.reading() as connection:
-            places = find_places(connection, by_place, limit=chunk, after=last)
+            places = find_places(connection, wanted, limit=chunk, after=last)
         views = {view.overview.evse_id: view for view in _views(desk, [place.evse_id for place in places])}
         for place in places:
-            yield place.evse_id, views.get(place.evse_id)
+            yield _Place(leaving=False, evse_id=place.evse_id), views.get(place.evse_id)
         if len(places) < chunk:
             return
         last = places[-1].evse_id
 
 
-def _all(desk: Desk, last: str | None, chunk: int) -> Iterator[tuple[str, ChargerView | None]]:
-    lanes = list(desk.lanes.values())
-    pending: list[EvseOverview] = []
-    for seen in evse_overviews(desk.store, lanes, desk.mapping, after=last, page=chunk):
-        pending.append(seen)
-        if len(pending) == chunk:
-            yield from ((view.overview.evse_id, view) for view in _located(desk, pending))
-            pending = []
-    yield from ((view.overview.evse_id, view) for view in _located(desk, pending))
+def _placed(
+    desk: Desk, seen: Iterator[EvseOverview], chunk: int, *, leaving: bool
+) -> Iterator[tuple[_Place, ChargerView]]:
+    while some := list(islice(seen, chunk)):
+        for view in _located(desk, some):
+            yield _Place(leaving, view.overview.evse_id), view
 
 
 def _views(desk: Desk, evse_ids: Sequence[str]) -> Sequence[ChargerView]:
@@ -308,6 +320,7 @@ def _passes(found: ChargerView, wanted: ChargerFilter) -> bool:
             wanted.operator_id is None or operator_key(seen.operator_id or "") == operator_key(wanted.operator_id),
             wanted.location is None or found.location == wanted.location,
             wanted.charge_box is None or found.charge_box == wanted.charge_box,
+            not wanted.search or _mentions(found, wanted.search),
             wanted.effective is None or (resolution is not None and resolution.effective is wanted.effective),
             wanted.temporary is None or (window is not None and window.kind is wanted.temporary),
             wanted.state is None or seen.state is wanted.state,
@@ -315,8 +328,19 @@ def _passes(found: ChargerView, wanted: ChargerFilter) -> bool:
     )
 
 
-def _as_evse_id(place: object) -> str | None:
-    return place if isinstance(place, str) and len(place) <= LONGEST_ID else None
+def _mentions(found: ChargerView, part: str) -> bool:
+    """Tell whether a part is in an EvseID or the names of its place, as `find_places` does."""
+    key = evse_key(part)
+    if key and key in evse_key(found.overview.evse_id):
+        return True
+    return any(part.lower() in (text or "").lower() for text in (found.location, found.charge_box))
+
+
+def _as_place(place: object) -> _Place | None:
+    match place:
+        case [bool(leaving), str(evse_id)] if len(evse_id) <= LONGEST_ID:
+            return _Place(leaving, evse_id)
+    return None
 
 
 LONGEST_ID: Final = 3000

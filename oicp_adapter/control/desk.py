@@ -20,7 +20,7 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.store.audit import NewAuditEntry, append_audit
 from oicp_adapter.store.configured import lane_scopes
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.idempotency import Once, claim_key, remember_answer
+from oicp_adapter.store.idempotency import Once, Remembered, claim_key, recall, remember_answer
 from oicp_adapter.store.scope import LaneScope
 
 T = TypeVar("T")
@@ -130,6 +130,21 @@ def change(desk: Desk, actor: Actor, do: Callable[[Change], T]) -> T:
         return do(Change(connection, actor, desk.store.now(connection)))
 
 
+def done_before(desk: Desk, actor: Actor, once: Once | None) -> Done[Any] | None:
+    """
+    Return what a request was answered, so that nothing is judged anew; None: it was not, or has no key.
+
+    Raises:
+        RequestRefusedError: KEY_REUSED.
+        StoreError: The store could not be read.
+    """
+    if once is None:
+        return None
+    with desk.store.reading() as connection:
+        before = recall(connection, owner_of(actor), once, desk.store.now(connection))
+    return _replay(before, once) if before is not None else None
+
+
 def change_once(desk: Desk, actor: Actor, once: Once | None, do: Callable[[Change], T]) -> Done[T]:
     """
     Do something in one transaction, unless it was done under the same key before.
@@ -152,12 +167,16 @@ def change_once(desk: Desk, actor: Actor, once: Once | None, do: Callable[[Chang
             rendered = known.render(value)
             remember_answer(changing.connection, changing.owner, known, rendered)
             return Done(value, rendered)
-        if before.fingerprint != known.fingerprint:
-            raise RequestRefusedError(
-                Refusal.KEY_REUSED,
-                "another request came under this Idempotency-Key",
-                cure="take a new key for each new request, and the same one only to send a request again",
-            )
-        return Done(None, before.answer, replayed=True)
+        return _replay(before, known)
 
     return change(desk, actor, claimed)
+
+
+def _replay(before: Remembered, once: Once) -> Done[Any]:
+    if before.fingerprint != once.fingerprint:
+        raise RequestRefusedError(
+            Refusal.KEY_REUSED,
+            "another request came under this Idempotency-Key",
+            cure="take a new key for each new request, and the same one only to send a request again",
+        )
+    return Done(None, before.answer, replayed=True)

@@ -9,16 +9,16 @@ Tells how the lanes stand, and does what a person decides about what their guard
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from oicp_adapter.control.desk import Change, Desk, change
+from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.permission import require_scope
 from oicp_adapter.control.quarantine import SHOWN, Detained, refused_records, why_not_released
 from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import CertificateError, Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key
-from oicp_adapter.oicp.certificates import inspect_certificate
+from oicp_adapter.oicp.certificates import EXPIRES_SOON, inspect_certificate
 from oicp_adapter.settings import OperatorSettings
 from oicp_adapter.store.operations import (
     HeldWithdrawal,
@@ -31,9 +31,6 @@ from oicp_adapter.store.overview import LaneBacklog, lane_backlog
 from oicp_adapter.store.places import locations_of
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Rejected
-
-EXPIRES_SOON: Final = timedelta(days=30)
-"""Hubject needs days to sign a request, so a month is the time to begin."""
 
 LISTED: Final = 200
 """EVSEs of one kind that are listed a lane; more are only counted."""
@@ -116,8 +113,8 @@ def release_refused(desk: Desk, actor: Actor, operator: str, evse_ids: Collectio
         raise RequestRefusedError(Refusal.INVALID, "no EVSE is named", cure="choose those that are to be released")
     if set(_covered(desk, actor, evse_ids)) != set(evse_ids):
         raise _not_theirs("release")
-    released = {evse_key(each) for each in release_quarantine(desk.store, scope.lane, evse_ids)}
-    _write_down(desk, actor, "quarantine.release", [each for each in evse_ids if evse_key(each) in released])
+    done = release_quarantine(desk.store, scope.lane, evse_ids, by=actor.name, token_id=actor.token_id)
+    released = {evse_key(each) for each in done}
     others = [each for each in evse_ids if evse_key(each) not in released]
     return list(why_not_released(desk.store, list(desk.lanes.values()), desk.mapping, others))
 
@@ -148,9 +145,7 @@ def approve_held(desk: Desk, actor: Actor, operator: str, held_set: str) -> int:
     evse_ids = [each.evse_id for each in shown]
     if len(_covered(desk, actor, evse_ids)) != len(evse_ids):
         raise _not_theirs("approve")
-    approved = approve_withdrawals(desk.store, scope.lane, evse_ids, by=actor.name)
-    _write_down(desk, actor, "withdrawal.approve", approved)
-    return len(approved)
+    return len(approve_withdrawals(desk.store, scope.lane, evse_ids, by=actor.name, token_id=actor.token_id))
 
 
 def set_name(held: Sequence[HeldWithdrawal]) -> str:
@@ -221,10 +216,3 @@ def _covered(desk: Desk, actor: Actor, evse_ids: Collection[str]) -> Sequence[st
         places = locations_of(connection, {evse_key(each) for each in evse_ids})
     at = {key: place.location for key, place in places.items()}
     return [each for each in evse_ids if actor.grant.covers(each, at.get(evse_key(each)))]
-
-
-def _write_down(desk: Desk, actor: Actor, action: str, evse_ids: Sequence[str]) -> None:
-    def note(changing: Change) -> None:
-        changing.note_all([changing.entry(action, subject=each) for each in evse_ids])
-
-    change(desk, actor, note)

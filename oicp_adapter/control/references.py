@@ -2,8 +2,10 @@
 Keeps temporary statuses under names of their owners: a booking under its number, a bay under its sensor.
 
 1. A name belongs to the token that uses it: two platforms may both have a booking 4711.
-2. What a sensor reports holds for its time to live: one that has died frees its bay.
-3. A sensor's report that only prolongs what holds is no change of anybody's mind, and is not written down as one.
+2. What somebody with other rights has made of a window, another kind or another EVSE, is theirs: a booking's owner is
+   refused, a sensor reports into a new window beside it.
+3. What a sensor reports holds for its time to live: one that has died frees its bay.
+4. A sensor's report that only prolongs what holds is no change of anybody's mind, and is not written down as one.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Final
 
 from oicp_adapter.control.desk import Change, Desk, change, owner_of
 from oicp_adapter.control.entries import require_texts
-from oicp_adapter.control.permission import require_scope
+from oicp_adapter.control.permission import require_length, require_scope
 from oicp_adapter.control.window_changes import apply_changes, end_locked, insert, lock_window
 from oicp_adapter.control.window_model import WindowChanges, WindowRequest, WindowView, view_of
 from oicp_adapter.control.windows import get_window, known_places, require_settable
@@ -74,10 +76,13 @@ def put_reference(desk: Desk, actor: Actor, name: str, request: WindowRequest) -
     require_texts(reason=None, reference=name)
 
     def do(changing: Change) -> tuple[WindowView, bool]:
-        open_ = _open(desk, changing, ReferenceKind.BOOKING, name, request.evse_id)
+        kept, open_ = _open(desk, changing, ReferenceKind.BOOKING, name, request.evse_id)
         if open_ is not None:
             before, now = open_
-            return apply_changes(changing, before, _all_of(request, before, now), now=now), False
+            _require_still_theirs(actor, kept, before)
+            view = apply_changes(changing, before, _all_of(request, before, now), now=now)
+            _keep(changing, ReferenceKind.BOOKING, name, request.evse_id, before.window.id)
+            return view, False
         made = insert(changing, actor, [request])[0]
         _keep(changing, ReferenceKind.BOOKING, name, request.evse_id, made.record.window.id)
         return made, True
@@ -118,6 +123,7 @@ def end_reference(desk: Desk, actor: Actor, name: str) -> WindowView:
         locked = lock_window(desk, changing, key)
         if locked is None:
             raise _nothing_under(name)
+        _require_still_theirs(actor, found, locked[0])
         return end_locked(changing, *locked)
 
     return change(desk, actor, do)
@@ -145,7 +151,9 @@ def put_sensor(
     require_settable(actor, [place], request)
 
     def do(changing: Change) -> SensorView:
-        open_ = _open(desk, changing, ReferenceKind.SENSOR, name, evse_id)
+        kept, open_ = _open(desk, changing, ReferenceKind.SENSOR, name, evse_id)
+        if open_ is not None and not _is_still_theirs(actor, kept, open_[0]):
+            open_ = None
         view = _report(changing, open_, request, time_to_live, blocked=blocked)
         _keep(changing, ReferenceKind.SENSOR, name, evse_id, view.record.window.id if view is not None else None)
         return SensorView(name, evse_id, view, changing.now)
@@ -192,6 +200,7 @@ def _report(
         if not blocked:
             return ended
         return insert(changing, changing.actor, [_until(request, now + time_to_live)])[0]
+    require_length(changing.actor, now, now + time_to_live)
     update_window(changing.connection, before.window.id, {"valid_to": now + time_to_live}, now)
     after = find_window(changing.connection, before.window.id)
     return view_of(after, now) if after is not None else None
@@ -203,13 +212,27 @@ def _until(request: WindowRequest, end: datetime) -> WindowRequest:
 
 def _open(
     desk: Desk, changing: Change, kind: ReferenceKind, name: str, evse_id: str
-) -> tuple[TemporaryRecord, datetime] | None:
-    """Take a name for this transaction; return its window that is not over, locked, or None."""
+) -> tuple[Reference, tuple[TemporaryRecord, datetime] | None]:
+    """Take a name for this transaction; return what stands under it, and its window if it is not over, locked."""
     kept = lock_reference(changing.connection, changing.owner, kind, name, evse_id=evse_id, now=changing.now)
     locked = lock_window(desk, changing, kept.window_id) if kept.window_id is not None else None
     if locked is None or state_of(*locked) is WindowState.ENDED:
-        return None
-    return locked
+        return kept, None
+    return kept, locked
+
+
+def _is_still_theirs(actor: Actor, kept: Reference, record: TemporaryRecord) -> bool:
+    return record.window.kind in actor.grant.kinds and evse_key(record.evse_id) == evse_key(kept.evse_id)
+
+
+def _require_still_theirs(actor: Actor, kept: Reference, record: TemporaryRecord) -> None:
+    if not _is_still_theirs(actor, kept, record):
+        raise RequestRefusedError(
+            Refusal.NOT_PERMITTED,
+            f"temporary status {record.window.id} was made {record.window.kind.upper()} of "
+            f"{foreign_text(record.evse_id, 60)} by somebody else",
+            cure="leave it to them, or use another reference",
+        )
 
 
 def _keep(changing: Change, kind: ReferenceKind, name: str, evse_id: str, window_id: int | None) -> None:
@@ -225,18 +248,18 @@ def _keep(changing: Change, kind: ReferenceKind, name: str, evse_id: str, window
 
 
 def _all_of(request: WindowRequest, before: TemporaryRecord, now: datetime) -> WindowChanges:
-    """Return a request as changes; a start that is not said, or was passed by both, stays as it is."""
+    """Return a request as changes; a start that has passed, and is not to lie ahead, stays as it is."""
     changes: WindowChanges = {
         "evse_id": request.evse_id,
         "kind": request.kind,
         "valid_to": request.valid_to,
         "reason": request.reason,
         "reference": request.reference,
+        "time_zone": request.time_zone,
     }
-    if request.time_zone is not None:
-        changes["time_zone"] = request.time_zone
-    if request.valid_from is not None and not (request.valid_from <= now and before.window.valid_from <= now):
-        changes["valid_from"] = request.valid_from
+    start = request.valid_from or now
+    if not (start <= now and before.window.valid_from <= now):
+        changes["valid_from"] = start
     return changes
 
 

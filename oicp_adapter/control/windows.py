@@ -9,7 +9,7 @@ Sets, changes and ends temporary statuses, for the API, the operator page and th
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from oicp_adapter.control.desk import Change, Desk, Done, change, change_once
+from oicp_adapter.control.desk import Change, Desk, Done, change, change_once, done_before
 from oicp_adapter.control.entries import require_texts, require_zone
 from oicp_adapter.control.permission import require_covered, require_kind, require_own, require_scope
 from oicp_adapter.control.window_changes import (
@@ -41,6 +41,9 @@ def set_window(desk: Desk, actor: Actor, request: WindowRequest, *, once: Once |
         RequestRefusedError: UNKNOWN_EVSE, INVALID, NOT_PERMITTED or KEY_REUSED.
         StoreError: The store could not be written.
     """
+    require_scope(actor, Scope.SET)
+    if (before := done_before(desk, actor, once)) is not None:
+        return before
     place = known_places(desk, [request.evse_id])[0]
     require_settable(actor, [place], request)
 
@@ -134,6 +137,7 @@ def extend_windows(
     *,
     by: timedelta | None = None,
     to: datetime | None = None,
+    time_zone: str | None = None,
     if_match: str | None = None,
 ) -> Sequence[WindowView]:
     """
@@ -142,15 +146,17 @@ def extend_windows(
     Args:
         by: To be added to each one's end.
         to: The end of all of them, where *by* is None; None: until ended.
+        time_zone: In which *to* was entered, an IANA name; None: it came with an offset, and the zone stays.
 
     Raises:
         RequestRefusedError: INVALID where there is no end to add to, else as for `change_window`.
         StoreError: The store could not be written.
     """
+    require_zone(time_zone)
 
     def changes(before: TemporaryRecord) -> WindowChanges:
         if by is None:
-            return {"valid_to": to}
+            return {"valid_to": to} if time_zone is None else {"valid_to": to, "time_zone": time_zone}
         end = before.window.valid_to
         if end is None:
             raise RequestRefusedError(

@@ -96,7 +96,7 @@ def play(wishes: Wishes, *, console: Console, say: Callable[[str], None], stop: 
             ):
                 say(f"hub: process {scene.hub.pid}, {scene.hub_url}; faults and journal at {scene.admin_url}")
                 say(f"daemon: process {scene.daemon.pid}, metrics at {scene.monitoring_url}/metrics")
-                say(f"operator page: {scene.control_url}/sign-in/{scene.user.code} (this link signs in once)")
+                say(f"operator page: {scene.control_url}/sign-in/{scene.user.code} (signs in once, within ten minutes)")
                 say(f"API: {scene.control_url}/v2/ with the token {scene.user.token}")
                 performance = _Play(wishes, source, scene, tables=tables, skipped=skipped, generator=generator)
                 return performance.run(console, say, stop)

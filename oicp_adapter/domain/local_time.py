@@ -5,6 +5,8 @@ Zones come from the database of the IANA; nothing here asks what time it is.
 """
 
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
@@ -43,6 +45,12 @@ class LocalTimeError(ValueError):
         return f"{self.naive:%Y-%m-%d %H:%M} {what} on the night of the clock change: write {one} or {other}"
 
 
+@cache
+def zone_names() -> frozenset[str]:
+    """Return the names of all time zones of the IANA's database, links included."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="ascii").split())
+
+
 def zone_of(name: str) -> ZoneInfo:
     """
     Return a time zone by its name, as Europe/Berlin.
@@ -50,6 +58,8 @@ def zone_of(name: str) -> ZoneInfo:
     Raises:
         UnknownZoneError: There is none of this name.
     """
+    if name not in zone_names():  # the machine's own files know more, as a zone that counts leap seconds
+        raise UnknownZoneError(name)
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

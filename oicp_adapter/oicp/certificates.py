@@ -14,7 +14,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,9 @@ from cryptography.x509.oid import NameOID
 
 from oicp_adapter.domain.errors import CertificateError, foreign_text
 from oicp_adapter.domain.identifiers import CanonicalOperatorId, operator_key
+
+EXPIRES_SOON: Final = timedelta(days=30)
+"""Hubject needs days to sign a request, so a month is the time to begin."""
 
 _BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,7 +56,7 @@ def require_own_origin(request: Request) -> None:
         RequestRefusedError: It comes from elsewhere, or the browser does not say from where.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    ours = urlsplit(origin).netloc == request.headers.get("host") if origin is not None else site is not None
+    ours = origin.partition("://")[2] == request.headers.get("host") if origin is not None else site is not None
     if not ours or site not in {None, "same-origin"}:
         raise RequestRefusedError(
             Refusal.NOT_PERMITTED,

@@ -57,7 +57,8 @@ def location_options(call: Call, chosen: str = "") -> Sequence[Option]:
     def read() -> Sequence[str]:
         return [each.location for each in locations(call.desk, call.actor) if each.location is not None][:LISTED]
 
-    names = list(call.site.location_names.get(read))
+    # What is kept is for everybody, so only who may see everything fills and reads it.
+    names = list(call.site.location_names.get(read) if call.actor.grant.covers_all else read())
     if chosen and chosen not in names:
         names.insert(0, chosen)
     return [Option(each, foreign_text(each, SHOWN)) for each in names]

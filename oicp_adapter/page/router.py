@@ -7,6 +7,7 @@ from starlette.routing import Route, Router
 
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import Propagation
+from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
 from oicp_adapter.page import chargers, health, saved, setting, signing, timeline, windows
 from oicp_adapter.page.assets import show_asset
@@ -54,14 +55,15 @@ _STREAMS: tuple[tuple[str, Callable[[], Look]], ...] = (
 )
 
 
-def page_router(desk: Desk, *, propagation: Propagation | None = None) -> Router:
+def page_router(desk: Desk, *, limits: RateLimits, propagation: Propagation | None = None) -> Router:
     """
     Return the operator page; what has no address of its own is told so, so nothing may come after it.
 
     Args:
+        limits: Shared with the API, so that attempts to get in with what does not hold count together.
         propagation: Follows the daemon's metrics, started and stopped by the caller; None: nobody does.
     """
-    site = Site(desk, make_environment(), propagation)
+    site = Site(desk, make_environment(), limits, propagation)
     routes = [Route("/static/{name}", show_asset)]
     routes += [Route(path, stream_endpoint(site, begin)) for path, begin in _STREAMS]
     for views, signed_in in ((_OPEN, False), (_SIGNED_IN, True)):

@@ -117,6 +117,8 @@ def check_form(call: Call) -> Response:
     ends = call.first("ends")
     if draft.start is not None and draft.end is not None:
         values |= {"end": local_text(draft.end, draft.zone)} if ends != "at" else _amount(draft.end - draft.start)
+    if ends == "after" and call.first("preset"):
+        values |= {name: call.first(name) for name in ("amount", "unit")}
     return JSONResponse(
         {
             "values": values,
@@ -329,7 +331,9 @@ def _until_morning(start: datetime) -> timedelta:
 
 
 def _amount(length: timedelta) -> Mapping[str, str]:
-    """Return a duration as the fields of the form hold it."""
+    """Return a duration as the fields of the form hold it; one that is none is left to the person."""
+    if length <= timedelta(0):
+        return {}
     for unit in ("days", "hours", "minutes"):
         count = length / UNITS[unit]
         if count == int(count) or (unit == "hours" and count * 4 == int(count * 4)):

@@ -1,9 +1,12 @@
 """Lets people in and out, and keeps the zone in which they want to see times."""
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
-from oicp_adapter.control.access import redeem_link, sign_in, sign_out
-from oicp_adapter.domain.errors import RequestRefusedError
+from oicp_adapter.control.access import NewSession, redeem_link, sign_in, sign_out
+from oicp_adapter.control.rates import Allowance
+from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.page.gate import ZONE_COOKIE, admit, dismiss, secret_of
 from oicp_adapter.page.site import Call, sign_in_page, to
 from oicp_adapter.page.times import zone_names
@@ -18,24 +21,33 @@ def show_sign_in(call: Call) -> Response:
 
 def do_sign_in(call: Call) -> Response:
     """Begin a session with the token of the form."""
-    try:
-        begun = sign_in(call.desk, call.first("token"))
-    except RequestRefusedError as error:
-        return sign_in_page(call, error)
-    response = to("/")
-    admit(response, begun.secret)
-    return response
+    return _let_in(call, lambda: sign_in(call.desk, call.first("token")))
 
 
 def follow_link(call: Call) -> Response:
     """Begin a session with a link, which works once."""
+    return _let_in(call, lambda: redeem_link(call.desk, call.request.path_params["code"]))
+
+
+def _let_in(call: Call, begin: Callable[[], NewSession]) -> Response:
+    """Begin a session, or say why not; whoever tries too often is told to wait."""
     try:
-        begun = redeem_link(call.desk, call.request.path_params["code"])
+        begun = begin()
     except RequestRefusedError as error:
-        return sign_in_page(call, error)
+        client = call.request.client
+        allowance = call.site.limits.failure(client.host if client is not None else "")
+        return sign_in_page(call, error if allowance.granted else _too_often(allowance))
     response = to("/")
     admit(response, begun.secret)
     return response
+
+
+def _too_often(allowance: Allowance) -> RequestRefusedError:
+    return RequestRefusedError(
+        Refusal.RATE_LIMITED,
+        f"more than {allowance.limit} attempts a minute came from this address",
+        cure=f"wait for {allowance.reset} s",
+    )
 
 
 def do_sign_out(call: Call) -> Response:

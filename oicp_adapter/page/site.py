@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from oicp_adapter.control.access import Session, session
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import Propagation
+from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import AdapterError, Refusal, RequestRefusedError, StoreError
 from oicp_adapter.page.gate import (
@@ -66,12 +67,14 @@ class Site:
     What all views work with.
 
     Attributes:
+        limits: Count attempts to get in with what does not hold.
         propagation: Follows the daemon's metrics; None: nobody does.
         location_names: Of all locations, for filters.
     """
 
     desk: Desk
     environment: Environment
+    limits: RateLimits
     propagation: Propagation | None
     streams: Streams = field(default_factory=Streams)
     location_names: Kept[Sequence[str]] = field(default_factory=Kept)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from oicp_adapter.domain.local_time import UnknownZoneError, zone_of
+from oicp_adapter.domain.local_time import zone_names as all_zones
 
 LOCAL: Final = "%Y-%m-%dT%H:%M"
 """What a field of the kind `datetime-local` holds."""
@@ -113,5 +114,5 @@ def clock_change(start: datetime, end: datetime | None, zone: ZoneInfo) -> str |
 @cache
 def zone_names() -> tuple[str, ...]:
     """Return the zones that a person may choose from, UTC first."""
-    regions = sorted(name for name in available_timezones() if "/" in name and not name.startswith(_LEFT_OUT))
+    regions = sorted(name for name in all_zones() if "/" in name and not name.startswith(_LEFT_OUT))
     return ("UTC", *regions)

@@ -171,7 +171,13 @@ def act(call: Call) -> Response:
         raise RequestRefusedError(Refusal.INVALID, "no window is chosen", cure="tick the windows that are meant")
     if len(keys) > CONFIRMED_ABOVE and call.first("confirm") != str(len(keys)):
         return _ask(call, do, keys)
-    return _do(call, do, keys)
+    choices: dict[str, Sequence[Choice]] = {}
+    try:
+        return _do(call, do, keys, choices)
+    except RequestRefusedError:
+        if choices:  # on the night of a clock change a person says which of two times is meant
+            return _ask(call, do, keys, choices)
+        raise
 
 
 def window_rows(call: Call, views: Sequence[WindowView], times: Times) -> Sequence[WindowRow]:
@@ -218,7 +224,7 @@ def _number(text: str) -> int:
     )
 
 
-def _do(call: Call, do: str, keys: Sequence[int]) -> Response:
+def _do(call: Call, do: str, keys: Sequence[int], choices: dict[str, Sequence[Choice]] | None = None) -> Response:
     clicked = call.desk.store.now()
     if do == "end":
         end_windows(call.desk, call.actor, keys)
@@ -228,28 +234,34 @@ def _do(call: Call, do: str, keys: Sequence[int]) -> Response:
         return to(saved_address("extended", keys, clicked))
     errors: dict[str, str] = {}
     zone = zone_field(call, "UTC", errors)
-    end = instant_of(call, "end", zone, errors, {})
+    end = instant_of(call, "end", zone, errors, choices if choices is not None else {})
     if errors:
         cure = "write the new end beside the button, or change one window on its own page"
         raise RequestRefusedError(Refusal.INVALID, next(iter(errors.values())), cure=cure)
-    extend_windows(call.desk, call.actor, keys, to=end)
+    extend_windows(call.desk, call.actor, keys, to=end, time_zone=zone.key)
     return to(saved_address("changed", keys, clicked))
 
 
-def _ask(call: Call, do: str, keys: Sequence[int]) -> Response:
+def _ask(call: Call, do: str, keys: Sequence[int], choices: Mapping[str, Sequence[Choice]] | None = None) -> Response:
+    """Return the question that is left: their number, or which of two times is meant."""
     carried = [("window", str(each)) for each in keys]
     carried += [(name, call.first(name)) for name in ("end", "zone") if call.first(name)]
-    wrong = bool(call.first("confirm"))
+    many = len(keys) > CONFIRMED_ABOVE
+    errors = {}
+    if call.first("confirm") and call.first("confirm") != str(len(keys)):
+        errors["confirm"] = f"the number is {len(keys)}, not {foreign_text(call.first('confirm'), 20)}"
+    if choices:
+        errors["end"] = "the clocks change in that night: choose which time is meant"
     return call.page(
         "confirm",
-        status=422 if wrong else 200,
+        status=422 if errors else 200,
         question=_QUESTIONS[do].format(len(keys)),
         do=do,
-        count=len(keys),
+        count=len(keys) if many else None,
+        confirm=call.first("confirm"),
         carried=carried,
-        errors={"confirm": f"the number is {len(keys)}, not {foreign_text(call.first('confirm'), 20)}"}
-        if wrong
-        else {},
+        choices=choices or {},
+        errors=errors,
     )
 
 

@@ -127,9 +127,6 @@ def evse_overviews(
     lanes: Sequence[LaneScope],
     mapping: StatusMapping,
     evse_ids: Collection[str] | None = None,
-    *,
-    after: str | None = None,
-    page: int = PAGE,
 ) -> Iterator[EvseOverview]:
     """
     Stream what is known of EVSEs, in the order of their EvseIDs.
@@ -137,16 +134,51 @@ def evse_overviews(
     Args:
         lanes: All lanes of the settings.
         evse_ids: Whose; in any spelling, and whatever the store does not know is left out. None: all.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    leaving = leaving_evses(store, lanes, evse_ids)
+    yield from merge(standing_evses(store, lanes, mapping, evse_ids), leaving, key=attrgetter("evse_id"))
+
+
+def standing_evses(
+    store: Store,
+    lanes: Sequence[LaneScope],
+    mapping: StatusMapping,
+    evse_ids: Collection[str] | None = None,
+    *,
+    after: str | None = None,
+    page: int = PAGE,
+) -> Iterator[EvseOverview]:
+    """
+    Do what `evse_overviews` does for rows of `evse_status` alone; costs as much as is taken of it.
+
+    Args:
         after: Only EvseIDs that come after this one; None: from the first.
         page: EVSEs in one read; who wants only the first few says so.
 
     Raises:
         StoreError: The store could not be read.
     """
-    keys = None if evse_ids is None else {evse_key(text) for text in evse_ids}
-    wanted = _Wanted(keys, after, page)
-    leaving = (_withdrawals(store, lane, wanted) for lane in lanes)
-    yield from merge(_rows(store, lanes, mapping, wanted), *leaving, key=attrgetter("evse_id"))
+    yield from _rows(store, lanes, mapping, _Wanted(_keys(evse_ids), after, page))
+
+
+def leaving_evses(
+    store: Store, lanes: Sequence[LaneScope], evse_ids: Collection[str] | None = None, *, after: str | None = None
+) -> Iterator[EvseOverview]:
+    """
+    Do what `evse_overviews` does for EVSEs that are to be withdrawn alone; looks at the whole ledger, page by page.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    wanted = _Wanted(_keys(evse_ids), after, PAGE)
+    yield from merge(*(_withdrawals(store, lane, wanted) for lane in lanes), key=attrgetter("evse_id"))
+
+
+def _keys(evse_ids: Collection[str] | None) -> Collection[str] | None:
+    return None if evse_ids is None else {evse_key(text) for text in evse_ids}
 
 
 def removed_rows(store: Store, lanes: Sequence[LaneScope], evse_ids: Collection[str]) -> Sequence[RemovedRow]:

@@ -43,6 +43,17 @@ class Remembered:
     answer: str
 
 
+def recall(connection: Connection, owner: str, once: Once, now: datetime) -> Remembered | None:
+    """Return what was answered under a key; None: nothing, or too long ago."""
+    row = idempotency.c
+    found = connection.execute(
+        select(row.fingerprint, row.answer).where(
+            row.token_id == owner, row.key == once.key, row.created_at > now - REMEMBERED
+        )
+    ).first()
+    return Remembered(found.fingerprint, found.answer) if found is not None else None
+
+
 def claim_key(connection: Connection, owner: str, once: Once, now: datetime) -> Remembered | None:
     """
     Take a key for this transaction, or return what was answered under it; waits for a request that is under way.

@@ -1,8 +1,9 @@
 """
 Does what people ask for: a full load, letting go of quarantined records, approving withdrawals, adopting a store.
 
-Each change is made under the lane's lock and makes its EVSEs due, so that the daemon, whichever process it is, finds it
-with its next look.
+1. Each change is made under the lane's lock and makes its EVSEs due, so that the daemon, whichever process it is, finds
+   it with its next look.
+2. It is written into the audit in the same transaction.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -13,8 +14,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key
 from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.audit import NewAuditEntry, append_audit
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
@@ -42,7 +45,7 @@ class HeldWithdrawal:
     held_since: datetime
 
 
-def request_full_load(store: Store, lane: str, *, by: str) -> datetime:
+def request_full_load(store: Store, lane: str, *, by: str, token_id: str | None = None) -> datetime:
     """
     Ask for a full load as the lane's next request; a second call before it was sent changes nothing but the name.
 
@@ -55,6 +58,7 @@ def request_full_load(store: Store, lane: str, *, by: str) -> datetime:
     with _locked(store, lane) as (connection, position, now):
         asked = position.full_load_requested_at or now
         write_position(connection, lane, replace(position, full_load_requested_at=asked, full_load_requested_by=by))
+        append_audit(connection, [NewAuditEntry(by, token_id, "full_load.request", subject=lane)], now)
         return asked
 
 
@@ -69,12 +73,16 @@ def quarantined(store: Store, lane: str) -> Sequence[Entry]:
         return _read(connection, lane, None, _QUARANTINED)
 
 
-def release_quarantine(store: Store, lane: str, evse_ids: Collection[str] | None = None) -> Sequence[EvseId]:
+def release_quarantine(
+    store: Store, lane: str, evse_ids: Collection[str] | None = None, *, by: str, token_id: str | None = None
+) -> Sequence[EvseId]:
     """
     Let quarantined records be tried now, still apart from the healthy ones, their backoff as if it was the first time.
 
     Args:
         evse_ids: Which, in any spelling; None: all of the lane.
+        by: Who releases.
+        token_id: Of the token that they came with; None: a command.
 
     Returns:
         Those that were released.
@@ -87,6 +95,7 @@ def release_quarantine(store: Store, lane: str, evse_ids: Collection[str] | None
         fresh: dict[str, Any] = {"failures": 1, "failed_singly": 0, "first_failed_at": now, "flipped": False}
         released = [replace(entry, **fresh, retry_at=None, due_at=now) for entry in entries]
         write_entries(connection, lane, released)
+        _note(connection, "quarantine.release", entries, by=by, token_id=token_id, now=now)
     return [entry.evse_id for entry in entries]
 
 
@@ -102,13 +111,16 @@ def held_withdrawals(store: Store, lane: str) -> Sequence[HeldWithdrawal]:
     return [HeldWithdrawal(entry.evse_id, entry.acknowledged, entry.held_since) for entry in held if entry.held_since]
 
 
-def approve_withdrawals(store: Store, lane: str, evse_ids: Collection[str], *, by: str) -> Sequence[EvseId]:
+def approve_withdrawals(
+    store: Store, lane: str, evse_ids: Collection[str], *, by: str, token_id: str | None = None
+) -> Sequence[EvseId]:
     """
     Approve exactly these withdrawals.
 
     Args:
         evse_ids: In any spelling. What is not held is left alone: nobody approves what nobody has shown them.
         by: Who approves.
+        token_id: Of the token that they came with; None: a command.
 
     Returns:
         Those that were approved.
@@ -119,6 +131,7 @@ def approve_withdrawals(store: Store, lane: str, evse_ids: Collection[str], *, b
     with _locked(store, lane) as (connection, _, now):
         entries = _read(connection, lane, evse_ids, _HELD)
         write_entries(connection, lane, [replace(e, approved_at=now, approved_by=by, due_at=now) for e in entries])
+        _note(connection, "withdrawal.approve", entries, by=by, token_id=token_id, now=now)
     return [entry.evse_id for entry in entries]
 
 
@@ -153,6 +166,7 @@ def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Polic
             position, witnessed=0, epoch=position.epoch, silent_until=silent_until, now=now, policy=policy
         )
         write_position(connection, lane, doubtful)
+        append_audit(connection, [NewAuditEntry(by, None, "store.adopt", subject=lane)], now)
 
 
 def rejections(store: Store, lane: str) -> Sequence[Rejected]:
@@ -184,6 +198,13 @@ def _identity(store: Store, hub_url: str) -> StoreIdentity:
     """Read what the store is over a connection of its own, since it must not be in a transaction."""
     with store.errors(), closing(store.own_connection()) as connection:
         return find_identity(connection, store, hub_url=hub_url)
+
+
+def _note(
+    connection: Connection, action: str, entries: Sequence[Entry], *, by: str, token_id: str | None, now: datetime
+) -> None:
+    noted = [NewAuditEntry(by, token_id, action, subject=foreign_text(entry.evse_id)) for entry in entries]
+    append_audit(connection, noted, now)
 
 
 @contextmanager

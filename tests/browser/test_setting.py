@@ -283,3 +283,13 @@ def test_a_window_is_duplicated_with_all_that_it_says(house, sign_in):
     assert page.locator('[name="kind"][value="Commissioning"]').is_checked()
     assert (page.locator("#field-amount").input_value(), page.locator('[name="unit"]').input_value()) == ("2", "days")
     assert page.get_by_label("Reason, for whoever asks later").input_value() == "again"
+
+
+@pytest.mark.parametrize("hours", ["1", "8", "24"])
+def test_a_preset_means_in_the_review_what_it_says(house, sign_in, hours):
+    page = sign_in(house)
+    fill(page, house, reason="fuse")
+    page.get_by_role("button", name=f"{hours} h", exact=True).click()
+    expect(page.locator('[name="amount"]')).to_have_value(hours)
+    review(page)
+    expect(page.get_by_text(re.compile(rf"after ({hours} h|1 d)$"))).to_be_visible()

@@ -54,8 +54,8 @@ def test_released_records_are_tried_now(store, lane: LaneStore, present):
         )
         books.save([present("DE*ABC*E3", books.now)])
     assert [entry.evse_id for entry in quarantined(store, "DEABC")] == ["DE*ABC*E1", "DE*ABC*E2"]
-    assert release_quarantine(store, "DEABC", ["DEABCE2", "DEABCE3"]) == ["DE*ABC*E2"]
-    assert release_quarantine(store, "DEABC") == ["DE*ABC*E1"]
+    assert release_quarantine(store, "DEABC", ["DEABCE2", "DEABCE3"], by="ann") == ["DE*ABC*E2"]
+    assert release_quarantine(store, "DEABC", by="ann") == ["DE*ABC*E1"]
     assert quarantined(store, "DEABC") == []
     with lane.transaction() as books:
         seen = books.observe(hinted=9, due=9, suspects=9)
@@ -63,6 +63,21 @@ def test_released_records_are_tried_now(store, lane: LaneStore, present):
         ("DEABCE1", 1, 1),
         ("DEABCE2", 1, 1),
     }
+
+
+def test_what_people_decide_is_in_the_audit_with_who_did_it(store, lane: LaneStore, present, sql):
+    with lane.transaction() as books:
+        now = books.now
+        books.save([present("DE*ABC*E1", now, held_since=now)])
+        books.save([present("DE*ABC*E2", now, retry_at=now + timedelta(hours=1), failures=9)])
+    request_full_load(store, "DEABC", by="ann")
+    approve_withdrawals(store, "DEABC", ["DE*ABC*E1"], by="bob", token_id="tokenbob")
+    release_quarantine(store, "DEABC", by="eve")
+    assert sql("SELECT action, actor, token_id, subject FROM oicp_audit ORDER BY id") == [
+        ("full_load.request", "ann", None, "DEABC"),
+        ("withdrawal.approve", "bob", "tokenbob", "DE*ABC*E1"),
+        ("quarantine.release", "eve", None, "DE*ABC*E2"),
+    ]
 
 
 def test_rejected_rows_are_listed(store, lane: LaneStore, add):

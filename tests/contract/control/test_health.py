@@ -82,7 +82,7 @@ def test_refused_records_are_released_and_the_others_are_told_why_not(guarded: D
     told = release_refused(guarded, ANN, "DE*ABC", ["deabce1", "DE*ABC*E12"])
     assert told == ["DE*ABC*E12 is not in quarantine: its state is pending"]
     assert [each.evse_id for each in lane_healths(guarded, ANN)[0].detained] == ["DE*ABC*E2"]
-    assert _audit(guarded) == {("ann", "quarantine.release", "deabce1")}
+    assert _audit(guarded) == {("ann", "quarantine.release", "DE*ABC*E1")}
 
 
 def test_looking_needs_read_and_deciding_needs_operate(guarded: Desk) -> None:

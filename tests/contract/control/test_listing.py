@@ -92,6 +92,7 @@ def test_who_may_see_some_evses_sees_their_windows_however_small_the_pages(desk,
         if after is None:
             break
     assert found == visible
+    assert sum(count_windows(desk, some, WindowFilter()).values()) == len(visible)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Bookings are kept under their numbers and bays under their sensors, each by the token that uses them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from oicp_adapter.control.references import end_reference, get_reference, get_sensor, put_reference, put_sensor
 from oicp_adapter.control.window_model import WindowRequest
-from oicp_adapter.control.windows import end_windows, history
+from oicp_adapter.control.windows import change_window, end_windows, get_window, history
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.statuses import TemporaryStatus
@@ -140,3 +141,43 @@ def test_a_sensor_s_token_sets_no_booking(desk, booking):
     with pytest.raises(RequestRefusedError) as caught:
         put_reference(desk, SENSOR, "B-1", booking)
     assert caught.value.refusal is Refusal.NOT_PERMITTED
+
+
+def test_what_an_operator_made_of_a_sensor_s_window_is_the_operator_s(desk, sql):
+    made = put_sensor(desk, SENSOR, "S-1", "DE*ABC*E1", blocked=True, time_to_live=MINUTE)
+    key = made.view.record.window.id
+    change_window(desk, ANN, key, {"kind": TemporaryStatus.MAINTENANCE, "valid_to": None})
+    beside = put_sensor(desk, SENSOR, "S-1", "DE*ABC*E1", blocked=True, time_to_live=MINUTE)
+    assert beside.view.record.window.id != key
+    put_sensor(desk, SENSOR, "S-1", "DE*ABC*E1", blocked=False, time_to_live=MINUTE)
+    kept = get_window(desk, ANN, key)
+    assert (kept.state, kept.record.window.end) == (WindowState.ACTIVE, None)
+
+
+@pytest.mark.parametrize("changes", [{"kind": TemporaryStatus.MAINTENANCE}, {"evse_id": "DE*ABC*E3"}])
+def test_what_an_operator_made_of_a_booking_is_the_operator_s(desk, booking, changes):
+    made, _ = put_reference(desk, PLATFORM, "B-1", booking)
+    changed = change_window(desk, ANN, made.record.window.id, changes)
+    for do in (lambda: put_reference(desk, PLATFORM, "B-1", booking), lambda: end_reference(desk, PLATFORM, "B-1")):
+        with pytest.raises(RequestRefusedError) as caught:
+            do()
+        assert caught.value.refusal is Refusal.NOT_PERMITTED
+    assert get_window(desk, ANN, made.record.window.id).etag == changed.etag
+
+
+def test_no_report_lives_longer_than_its_token_may_set(desk):
+    short = Actor("short", "tokensho", grant(BLOCKED, longest=5 * MINUTE))
+    put_sensor(desk, short, "S-1", "DE*ABC*E1", blocked=True, time_to_live=MINUTE)
+    put_sensor(desk, short, "S-1", "DE*ABC*E1", blocked=True, time_to_live=5 * MINUTE)
+    with pytest.raises(RequestRefusedError) as caught:
+        put_sensor(desk, short, "S-1", "DE*ABC*E1", blocked=True, time_to_live=6 * MINUTE)
+    assert caught.value.refusal is Refusal.NOT_PERMITTED
+
+
+def test_a_booking_without_a_start_begins_now_whatever_it_was_before(desk, now, booking):
+    put_reference(desk, PLATFORM, "B-1", replace(booking, time_zone="Europe/Berlin"))
+    again, _ = put_reference(desk, PLATFORM, "B-1", replace(booking, valid_from=None))
+    assert again.state is WindowState.ACTIVE
+    assert again.record.time_zone is None
+    later, _ = put_reference(desk, PLATFORM, "B-1", replace(booking, valid_from=None))
+    assert later.record.window.valid_from == again.record.window.valid_from

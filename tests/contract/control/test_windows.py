@@ -276,6 +276,13 @@ def test_a_request_that_comes_again_under_its_key_is_answered_in_the_same_words(
     assert sql("SELECT count(*) FROM temporary_status")[0][0] == 2
 
 
+def test_a_request_that_comes_again_is_answered_though_its_evse_has_gone_meanwhile(desk, sql):
+    request = WindowRequest("DE*ABC*E1", BLOCKED)
+    set_window(desk, ANN, request, once=once("k"))
+    sql("DELETE FROM evse_status")
+    assert set_window(desk, ANN, request, once=once("k")).rendered == "window 1"
+
+
 def test_a_request_that_was_refused_may_come_again_under_its_key(desk, refused):
     refused(set_window, desk, ANN, WindowRequest("DE*ABC*E1", BLOCKED, reason=" "), once=once("k"))
     assert set_window(desk, ANN, WindowRequest("DE*ABC*E1", BLOCKED), once=once("k", "g")).rendered == "window 1"
@@ -302,7 +309,18 @@ def test_the_same_request_from_many_threads_is_done_once(desk, sql):
 # the audit
 
 
-@pytest.mark.parametrize("statement", ["UPDATE oicp_audit SET actor = 'eve'", "DELETE FROM oicp_audit"])
+COPY = "INTO oicp_audit (id, at, actor, action) SELECT id, at, 'eve', 'x' FROM oicp_audit"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE oicp_audit SET actor = 'eve'",
+        "DELETE FROM oicp_audit",
+        f"INSERT OR REPLACE {COPY}",
+        f"INSERT {COPY} WHERE true ON CONFLICT (id) DO UPDATE SET actor = 'eve'",
+    ],
+)
 def test_nobody_rewrites_the_audit(desk, blocked, statement):
     blocked()
     with pytest.raises((exc.DBAPIError, StoreError)), desk.store.writing() as connection:

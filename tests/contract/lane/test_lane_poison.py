@@ -52,7 +52,7 @@ def test_it_is_let_go(bench: Bench, release: str) -> None:
             lane.quiet()
             assert lane.at_hub()["DEABCE42"] == "OutOfService"
         case "by a person":
-            assert release_quarantine(bench.store, "DEABC", [BAD]) == [BAD]
+            assert release_quarantine(bench.store, "DEABC", [BAD], by="ann") == [BAD]
             lane.quiet()
             assert lane.at_hub()["DEABCE42"] == "Occupied"
         case _:

@@ -61,7 +61,9 @@ def test_an_instant_that_is_found_shows_the_time_that_was_asked_for(name, naive)
         assert one.replace(tzinfo=None) < naive < other.replace(tzinfo=None)
 
 
-@pytest.mark.parametrize("name", ["", "Europe/Atlantis", "../etc/passwd", "/etc/localtime", "a\x00b", "Europe"])
+@pytest.mark.parametrize(
+    "name", ["", "Europe/Atlantis", "../etc/passwd", "/etc/localtime", "a\x00b", "Europe", "localtime", "right/UTC"]
+)
 def test_what_is_no_zone_is_refused(name):
     with pytest.raises(UnknownZoneError):
         zone_of(name)

@@ -20,6 +20,11 @@ depends_on = None
 
 _SQLITE_APPEND_ONLY: Final = """CREATE TRIGGER oicp_audit_no_{event} BEFORE {event} ON oicp_audit
 BEGIN SELECT RAISE(ABORT, 'oicp_audit is only appended'); END"""
+_SQLITE_NO_REPLACE: Final = """CREATE TRIGGER oicp_audit_no_replace BEFORE INSERT ON oicp_audit
+WHEN EXISTS (SELECT 1 FROM oicp_audit WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'oicp_audit is only appended'); END"""
+"""A row that is replaced fires no trigger of its deletion."""
+
 _PG_FUNCTION: Final = """CREATE FUNCTION oicp_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS
 $refuse$ BEGIN RAISE EXCEPTION 'oicp_audit is only appended'; END $refuse$"""
 _PG_APPEND_ONLY: Final = """CREATE TRIGGER oicp_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON oicp_audit
@@ -111,6 +116,7 @@ def _make_audit() -> None:
     if op.get_bind().dialect.name == "sqlite":
         for event in ("UPDATE", "DELETE"):
             op.execute(_SQLITE_APPEND_ONLY.format(event=event))
+        op.execute(_SQLITE_NO_REPLACE)
     else:
         op.execute(_PG_FUNCTION)
         op.execute(_PG_APPEND_ONLY)
