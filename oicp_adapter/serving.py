@@ -1,5 +1,6 @@
 """Serves an ASGI application from a background thread; nothing here installs a signal handler."""
 
+import asyncio
 import socket
 import threading
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from oicp_adapter.domain.errors import ConfigurationError
 
@@ -18,8 +20,8 @@ _AT_ONCE: Final = 200
 _KEEP_ALIVE: Final = 30
 """Seconds for which a connection without a request stays open."""
 
-_UNFINISHED: Final = 64 * 1024
-"""Bytes of a head that is not complete; longer ones are cut."""
+HEAD_WITHIN: Final = 10.0
+"""Seconds within which a client has sent the head of a request; silent ones would take the places of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,41 @@ class Front:
     certificate: Path | None = None
     private_key: Path | None = None
     proxied: bool = False
+
+
+class _PatientProtocol(HttpToolsProtocol):
+    """One connection, closed when the head of a request does not come in time."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in its base
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of a head."""
+        super().on_message_begin()
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Go on to the answer."""
+        self._wait_no_longer()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._waiting is None:
+            self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+
+    def _wait_no_longer(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 class BackgroundServer:
@@ -60,12 +97,11 @@ class BackgroundServer:
             lifespan="off",
             ws="none",
             server_header=False,
-            http="httptools",
+            http=_PatientProtocol,
             proxy_headers=front.proxied,
             forwarded_allow_ips="*" if front.proxied else None,
             limit_concurrency=_AT_ONCE,
             timeout_keep_alive=_KEEP_ALIVE,
-            h11_max_incomplete_event_size=_UNFINISHED,
             ssl_certfile=front.certificate,
             ssl_keyfile=front.private_key,
         )

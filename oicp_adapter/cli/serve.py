@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,6 +15,9 @@ from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.control_server import ControlServer
 from oicp_adapter.logs import configure_logging
 from oicp_adapter.store.configured import configured_store
+
+_BEHIND_THE_DAEMON: Final = 5
+"""Steps of niceness: where both want the processor, pushes go first."""
 
 
 def serve(
@@ -35,6 +38,7 @@ def serve(
         signal.signal(number, leave)
     wanted = {"control.host": host, "control.port": port}
     settings = invocation(context).settings({key: value for key, value in wanted.items() if value is not None})
+    os.nice(_BEHIND_THE_DAEMON)
     configure_logging(settings.log)
     configured_lanes(settings)  # an answer about no lane would look as if all were well
     server = ControlServer(desk_of(settings, configured_store(settings)))

@@ -117,8 +117,6 @@ def check_form(call: Call) -> Response:
     ends = call.first("ends")
     if draft.start is not None and draft.end is not None:
         values |= {"end": local_text(draft.end, draft.zone)} if ends != "at" else _amount(draft.end - draft.start)
-    if ends == "after" and call.first("preset"):
-        values |= {name: call.first(name) for name in ("amount", "unit")}
     return JSONResponse(
         {
             "values": values,

@@ -108,7 +108,7 @@ def test_what_is_not_in_the_store_is_named_before_anything_is_saved(house, sign_
     page.get_by_text("1 EVSE chosen; not in the store: DEABCE77, <b>bold</b>").wait_for()
     review(page)
     page.get_by_text("These are not in the store").wait_for()
-    assert page.locator(".problem .ids li").all_inner_texts() == ["DEABCE77", "<b>bold</b>"]
+    assert page.locator("main .ids li").all_inner_texts() == ["DEABCE77", "<b>bold</b>"]
     assert page.locator("#field-pasted").input_value() == "DE*ABC*E1 DEABCE77 <b>bold</b>"
 
 

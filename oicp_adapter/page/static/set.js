@@ -78,7 +78,12 @@
     presets.addEventListener("click", (event) => {
       const preset = event.target.dataset.preset;
       if (!preset) return;
+      clearTimeout(timer); // what was asked before knows nothing of it, and would be answered last
       pick("ends", preset === "open" ? "open" : preset === "morning" ? "at" : "after");
+      if (preset.endsWith("h")) {
+        field("amount").value = preset.slice(0, -1);
+        field("unit").value = "hours";
+      }
       check("preset", preset);
     });
     check("");

@@ -1,0 +1,38 @@
+"""A server that others may reach closes what only takes places."""
+
+import http.client
+import socket
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from oicp_adapter import serving
+from oicp_adapter.serving import BackgroundServer
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """Host and port of a server that waits for a head for an instant only."""
+    monkeypatch.setattr(serving, "HEAD_WITHIN", 0.3)
+    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("here"))])
+    server = BackgroundServer(app, host="127.0.0.1", port=0, what="test server")
+    server.start()
+    yield "127.0.0.1", int(server.url.rpartition(":")[2])
+    server.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_client_that_does_not_finish_its_head_is_let_go(address, sent):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(sent)
+        assert client.recv(1000) == b""
+
+
+def test_a_client_that_asks_again_on_its_connection_is_answered(address):
+    client = http.client.HTTPConnection(*address, timeout=30)
+    for _ in range(3):
+        client.request("GET", "/")
+        assert client.getresponse().read() == b"here"
+    client.close()
