@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from oicp_adapter.api import bulk, evses, references, windows
@@ -47,6 +48,21 @@ _ONCE: Final = ("Idempotent-Replayed",)
 _PAGED: Final = ("Link",)
 
 
+class _ReferenceConvertor(Convertor[str]):
+    """A reference as it stands in a path: with slashes, and with whatever else is to be refused in words."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("reference", _ReferenceConvertor())
+
+
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
     """
@@ -71,7 +87,7 @@ class RouteSpec:
     @property
     def documented_path(self) -> str:
         """Its path as the OpenAPI document has it; a reference may have slashes, as booking numbers do."""
-        return self.path.replace(":path}", "}")
+        return self.path.replace(":reference}", "}")
 
     @property
     def all_problems(self) -> Sequence[str]:
@@ -119,7 +135,7 @@ ROUTES: Final = (
     ),
     RouteSpec(
         "PUT",
-        f"{WINDOWS}/by-reference/{{reference:path}}",
+        f"{WINDOWS}/by-reference/{{reference:reference}}",
         Scope.SET,
         references.put_by_reference,
         "Set or change what stands under a reference",
@@ -130,7 +146,7 @@ ROUTES: Final = (
     ),
     RouteSpec(
         "GET",
-        f"{WINDOWS}/by-reference/{{reference:path}}",
+        f"{WINDOWS}/by-reference/{{reference:reference}}",
         Scope.READ,
         references.get_by_reference,
         "Read what stands under a reference",
@@ -141,7 +157,7 @@ ROUTES: Final = (
     ),
     RouteSpec(
         "DELETE",
-        f"{WINDOWS}/by-reference/{{reference:path}}",
+        f"{WINDOWS}/by-reference/{{reference:reference}}",
         Scope.SET,
         references.delete_by_reference,
         "End what stands under a reference",
@@ -215,7 +231,7 @@ ROUTES: Final = (
     ),
     RouteSpec(
         "PUT",
-        "/v2/sensors/{reference:path}",
+        "/v2/sensors/{reference:reference}",
         Scope.SET,
         references.put_sensor_state,
         "Report what a sensor sees",
@@ -225,7 +241,7 @@ ROUTES: Final = (
     ),
     RouteSpec(
         "GET",
-        "/v2/sensors/{reference:path}",
+        "/v2/sensors/{reference:reference}",
         Scope.READ,
         references.get_sensor_state,
         "Read what a sensor reported",

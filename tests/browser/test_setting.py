@@ -293,3 +293,20 @@ def test_a_preset_means_in_the_review_what_it_says(house, sign_in, hours):
     expect(page.locator('[name="amount"]')).to_have_value(hours)
     review(page)
     expect(page.get_by_text(re.compile(rf"after ({hours} h|1 d)$"))).to_be_visible()
+
+
+def test_what_was_ticked_one_by_one_is_ticked_in_the_tree_of_a_form_that_came_back(house, sign_in):
+    page = sign_in(house)
+    fill(page, house, pasted="", amount="0")
+    page.locator('li[data-place^="mainz"] > details > summary').click()
+    page.locator("details[data-box]:visible > summary").first.click()
+    page.get_by_role("checkbox", name="DE*ABC*E2", exact=True).check()
+    review(page)
+    page.get_by_text("These things are to be mended").or_(page.locator(".problem").first).first.wait_for()
+    page.locator('li[data-place^="mainz"] > details > summary').click()
+    page.locator("details[data-box]:visible > summary").first.click()
+    leaf = page.locator('[data-leaves] input[value="DE*ABC*E2"]')
+    expect(leaf).to_be_checked()
+    expect(page.locator('[data-leaves] input[value="DE*ABC*E1"]')).not_to_be_checked()
+    box = leaf.locator("xpath=ancestor::li[2]/input")
+    assert box.evaluate("each => each.indeterminate")

@@ -141,3 +141,25 @@ def test_a_form_larger_than_anybody_fills_in_is_refused(build):
     cookie, csrf = session_of(house)
     form = {"csrf": csrf, "pasted": "DE*ABC*E1 " * 150_000}
     assert ask(f"{house.url}/set/review", form, Cookie=cookie, Origin=house.url)[0] == 422
+
+
+def test_who_tries_too_often_is_told_to_wait(build):
+    house = build()
+    told = [ask(f"{house.url}/sign-in", {"token": "oicp_aaaaaaaa_x"}, Origin=house.url) for _ in range(31)]
+    assert [status for status, _, _ in told[:30]] == [401] * 30
+    assert told[30][0] == 429
+    assert "more than 30 attempts a minute came from this address: wait for" in told[30][2]
+
+
+def test_while_the_store_is_away_the_page_says_so_and_goes_on_when_it_is_back(build):
+    house = build()
+    cookie, _ = session_of(house)
+    file = house.folder / "store.db"
+    away = file.rename(file.with_suffix(".away"))
+    status, headers, told = ask(f"{house.url}/windows", Cookie=cookie)
+    assert status == 503
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "That was not done" in told
+    assert "the store" in told
+    away.rename(file)
+    assert ask(f"{house.url}/windows", Cookie=cookie)[0] == 200

@@ -143,7 +143,7 @@ def push_and_abort(client, push, *, ready, **options):
     answers = []
     thread = threading.Thread(target=lambda: answers.append(push(client, **options)))
     thread.start()
-    until = boottime() + 5
+    until = boottime() + 60
     while not ready(client._line._exchange):
         assert boottime() < until
         time.sleep(0.01)

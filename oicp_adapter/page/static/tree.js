@@ -44,7 +44,13 @@
       const answer = await fetch(`/set/evses?box=${encodeURIComponent(details.dataset.box)}`);
       if (!answer.ok) throw new Error(String(answer.status));
       const ticked = own(details.closest("li")).checked;
-      list.replaceChildren(...(await answer.json()).evses.map((evse) => leaf(evse, ticked)));
+      const single = [...tree.closest("form").querySelectorAll('input[name="evse"]:checked')].filter((each) => !tree.contains(each));
+      const chosen = new Set(single.map((each) => each.value));
+      const { evses } = await answer.json();
+      list.replaceChildren(...evses.map((evse) => leaf(evse, ticked || chosen.has(evse.value))));
+      // What was chosen one by one is chosen in the tree from now on.
+      for (const each of single) each.checked = !evses.some((evse) => evse.value === each.value);
+      if (list.firstElementChild) up(list.firstElementChild);
     } catch {
       delete details.dataset.filled;
       list.firstElementChild.textContent = "They cannot be shown now: close this and open it again.";
