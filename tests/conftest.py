@@ -1,6 +1,7 @@
-"""Makes what tests of several kinds copy, and gives errors room for one line."""
+"""Makes what tests of several kinds copy, gives errors room for one line, and deals long tests out to the workers."""
 
 import os
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,27 @@ from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
 
 os.environ["TERMINAL_WIDTH"] = "1000"  # read once, when the first wrong argument of this process is shown
+
+_COMPUTING = ("tests/reliability/test_seeds.py", "tests/reliability/test_search.py")
+_WAITING = ("tests/reliability/real/", "tests/acceptance/", "tests/browser/", "tests/reliability/test_writers.py")
+"""Where the long tests are: those that compute, and those that mostly wait for processes."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with long tests, half of them with such as compute: none is left over for the end."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    computing = [item for place in _COMPUTING for item in items if item.nodeid.startswith(place)]
+    waiting = [item for place in _WAITING for item in items if item.nodeid.startswith(place)]
+    others = [item for item in items if not item.nodeid.startswith((*_COMPUTING, *_WAITING))]
+    long = [item for pair in zip_longest(computing, waiting) for item in pair if item is not None]
+    # Each worker is first handed as many tests in a row as the others.
+    ends = [len(others) * worker // workers for worker in range(workers + 1)]
+    items[:] = chain.from_iterable(
+        long[worker::workers] + others[ends[worker] : ends[worker + 1]] for worker in range(workers)
+    )
 
 
 @pytest.fixture(scope="session")

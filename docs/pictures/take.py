@@ -56,7 +56,7 @@ def _take(page: Page, link: str) -> None:
     _shoot(page, "chargers")
     page.goto(f"{address}/set")
     page.get_by_label("Or all that match a pattern").fill("DE*ABC*E000%")
-    page.get_by_role("radio", name="Maintenance").check(force=True)
+    page.get_by_role("radio", name="Maintenance").press("Space")
     page.get_by_role("button", name="4 h", exact=True).click()
     page.get_by_label("Reason, for whoever asks later").fill("new contactors")
     _shoot(page, "set", whole=True)

@@ -79,6 +79,12 @@ def require_length(actor: Actor, start: datetime, end: datetime | None) -> None:
     )
 
 
+def is_own(actor: Actor, token_id: str | None) -> bool:
+    """Say whether a window that a token set is somebody's to change: their own, or anybody's for an operator."""
+    own = actor.token_id is not None and actor.token_id == token_id
+    return own or Scope.OPERATE in actor.grant.scopes
+
+
 def require_own(actor: Actor, window_id: int, token_id: str | None) -> None:
     """
     Do nothing for somebody who set a window themselves, or may change those of others.
@@ -86,8 +92,7 @@ def require_own(actor: Actor, window_id: int, token_id: str | None) -> None:
     Raises:
         RequestRefusedError: It is somebody else's.
     """
-    own = actor.token_id is not None and actor.token_id == token_id
-    if not own and Scope.OPERATE not in actor.grant.scopes:
+    if not is_own(actor, token_id):
         raise _refused(
             f"temporary status {window_id} was set by somebody else", "let them change it, or an operator's token"
         )

@@ -13,10 +13,15 @@ from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_tex
 from oicp_adapter.page.live import LiveRow
 from oicp_adapter.page.plot import draw
 from oicp_adapter.page.rows import tone
-from oicp_adapter.page.site import Call
+from oicp_adapter.page.site import Call, to
 from oicp_adapter.page.times import Times, lasting
 
 SHOWN: Final = 60
+_UNPROCESSABLE: Final = 422
+_DONE: Final = {
+    "released": "They are tried again with the next request.",
+    "approved": "The withdrawals were approved: they leave with the next request.",
+}
 
 _CERTIFICATES: Final = {
     "ok": "holds",
@@ -78,7 +83,8 @@ class LaneCard:
 
 def show_health(call: Call) -> Response:
     """Return the page."""
-    return _page(call, [])
+    done = call.first("done")
+    return _page(call, [_DONE[done]] if done in _DONE else [])
 
 
 def live_health(call: Call) -> Sequence[LiveRow]:
@@ -89,8 +95,8 @@ def live_health(call: Call) -> Sequence[LiveRow]:
 
 def release(call: Call) -> Response:
     """Let the hub be tried again with the ticked EVSEs."""
-    told = release_refused(call.desk, call.actor, call.first("operator"), list(call.every("evse")))
-    return _page(call, told or ["They are tried again with the next request."])
+    left = release_refused(call.desk, call.actor, call.first("operator"), list(call.every("evse")))
+    return _page(call, left, status=_UNPROCESSABLE) if left else to("/health?done=released")
 
 
 def approve(call: Call) -> Response:
@@ -99,14 +105,15 @@ def approve(call: Call) -> Response:
         raise RequestRefusedError(
             Refusal.INVALID, "nobody has looked at the list", cure="look at it, and tick that you have"
         )
-    count = approve_held(call.desk, call.actor, call.first("operator"), call.first("set"))
-    return _page(call, [f"{count} withdrawals were approved by {foreign_text(call.actor.name, SHOWN)}."])
+    approve_held(call.desk, call.actor, call.first("operator"), call.first("set"))
+    return to("/health?done=approved")
 
 
-def _page(call: Call, told: Sequence[str]) -> Response:
+def _page(call: Call, told: Sequence[str], *, status: int = 200) -> Response:
     times, look = call.times(), _look(call)
     return call.page(
         "health",
+        status=status,
         told=told,
         daemon=_daemon_row(look, times),
         lanes=[_card(each, look, times) for each in lane_healths(call.desk, call.actor)],

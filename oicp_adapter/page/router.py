@@ -49,7 +49,7 @@ _SIGNED_IN: tuple[tuple[str, str, View], ...] = (
 
 _STREAMS: tuple[tuple[str, Callable[[], Look]], ...] = (
     ("/live/chargers", lambda: chargers.live_chargers),
-    ("/live/windows", lambda: windows.live_windows),
+    ("/live/windows", lambda: windows.WindowsWatch().look),
     ("/live/saved", lambda: saved.Watch().look),
     ("/live/health", lambda: health.live_health),
 )

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from oicp_adapter.control.chargers import ChargerView, HubStanding
+from oicp_adapter.control.permission import is_own
 from oicp_adapter.control.window_model import WindowView
+from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import TRANSLATIONS
@@ -58,7 +60,13 @@ class ChargerRow:
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """One temporary status on the screen; *zone* is the EVSE's own, empty when nobody knows it."""
+    """
+    One temporary status on the screen.
+
+    Attributes:
+        own: It is the reader's to change.
+        zone: The EVSE's own, empty when nobody knows it.
+    """
 
     id: int
     evse_id: str
@@ -67,6 +75,7 @@ class WindowRow:
     etag: str
     over: bool
     upcoming: bool
+    own: bool
     reason: str
     reference: str
     author: str
@@ -110,13 +119,16 @@ def charger_row(view: ChargerView, times: Times) -> ChargerRow:
     )
 
 
-def window_row(view: WindowView, standing: HubStanding | None, times: Times, own_zone: str | None) -> WindowRow:
+def window_row(
+    view: WindowView, standing: HubStanding | None, times: Times, own_zone: str | None, *, by: Actor
+) -> WindowRow:
     """
     Return what stands on the screen of one temporary status.
 
     Args:
         standing: None: there is nothing to tell the hub of it now.
         own_zone: Of the EVSE; None: the one in which it was entered.
+        by: Who reads it.
     """
     window, record = view.record.window, view.record
     zone = own_zone or record.time_zone
@@ -141,6 +153,7 @@ def window_row(view: WindowView, standing: HubStanding | None, times: Times, own
         etag=view.etag,
         over=view.state is WindowState.ENDED,
         upcoming=view.state is WindowState.UPCOMING,
+        own=Scope.SET in by.grant.scopes and is_own(by, record.token_id),
         reason=foreign_text(record.reason) if record.reason else "",
         reference=foreign_text(record.reference, SHOWN) if record.reference else "",
         author=foreign_text(record.created_by, SHOWN) if record.created_by else "",
@@ -173,9 +186,10 @@ def standing_text(standing: HubStanding | None, times: Times, own_zone: str | No
         return {"hub": "", "hub_words": "", "lag": ""}
     at = f" {times.moment(standing.at, own_zone, seconds=True)}" if standing.at is not None else ""
     behind = "after" if standing.state is EvseState.IN_SYNC else "for"
+    state = _STATE_WORDS[standing.state]
     return {
-        "hub": _STATE_WORDS[standing.state],
-        "hub_words": f"{foreign_text(standing.words)}{at}",
+        "hub": state,
+        "hub_words": f"{foreign_text(standing.words)}{at}" if standing.words != state else "",
         "lag": f"{behind} {lag(standing.lag)}" if standing.lag is not None else "",
     }
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from oicp_adapter.control.chargers import ChargerFilter, ChargerView, HubStanding, list_chargers
 from oicp_adapter.control.lookup import find_views
 from oicp_adapter.control.window_model import WindowView
+from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.page.live import LiveRow
@@ -47,11 +48,13 @@ class _Fate:
 
     Attributes:
         settled: There is nothing to wait for any more.
+        refused: The hub has refused it; it may still take it later.
         took: From the click to the acknowledgement; None: it is not there yet, or there was nothing to acknowledge.
     """
 
     row: WindowRow
     settled: bool
+    refused: bool
     took: timedelta | None
 
 
@@ -106,11 +109,14 @@ def show_saved(call: Call) -> Response:
 def total(fates: Sequence[_Fate]) -> LiveRow:
     """Return the sum of what became of them."""
     took = [fate.took for fate in fates if fate.took is not None]
-    waiting = sum(not fate.settled for fate in fates)
-    nothing = len(fates) - len(took) - waiting
+    refused = sum(fate.refused for fate in fates)
+    waiting = sum(not fate.settled for fate in fates) - refused
+    nothing = len(fates) - len(took) - waiting - refused
     text = {"acknowledged": "", "slowest": "", "rest": ""}
     if waiting:
-        text["acknowledged"] = f"Waiting for Hubject: {len(took)} of {len(took) + waiting} acknowledged"
+        text["acknowledged"] = f"Waiting for Hubject: {len(took)} of {len(took) + waiting + refused} acknowledged"
+    elif refused:
+        text["acknowledged"] = f"Hubject has refused {refused} of {len(took) + refused}: the rows say why"
     elif took:
         text["acknowledged"] = (
             "Hubject has acknowledged it" if len(took) == 1 else f"Hubject has acknowledged all {len(took)}"
@@ -119,8 +125,12 @@ def total(fates: Sequence[_Fate]) -> LiveRow:
         text["slowest"] = f"{slowest}{lag(max(took))} after the click"
     else:
         text["acknowledged"] = "Saved; there is nothing to tell Hubject now"
-    if nothing and (took or waiting):
-        text["rest"] = f"{nothing} more need nothing from Hubject now"
+    rest = []
+    if waiting and refused:
+        rest.append(f"Hubject has refused {refused}: the rows say why")
+    if nothing and (took or waiting or refused):
+        rest.append(f"{nothing} more need{'s' if nothing == 1 else ''} nothing from Hubject now")
+    text["rest"] = "; ".join(rest)
     return LiveRow("sum", text)
 
 
@@ -139,8 +149,8 @@ def ids_of(text: str) -> Sequence[int]:
     for part in text.split(",")[:FOLLOWED]:
         first, _, last = part.partition("-")
         if all(each.isascii() and each.isdecimal() and len(each) < 19 for each in (first, last or first)):  # noqa: PLR2004 - digits of an id
-            found += range(int(first), min(int(last or first), int(first) + FOLLOWED) + 1)
-    return list(dict.fromkeys(found))[:FOLLOWED]
+            found += range(int(first), min(int(last or first) + 1, int(first) + FOLLOWED - len(found)))
+    return list(dict.fromkeys(found))
 
 
 def _read(call: Call, keys: Sequence[int]) -> Sequence[_Fate]:
@@ -153,16 +163,17 @@ def _read(call: Call, keys: Sequence[int]) -> Sequence[_Fate]:
     if not views:
         return []
     times, clicked = call.times(views[0].now), _clicked(call, views[0].now)
-    return [_fate(view, chargers.get(evse_key(view.record.evse_id)), times, clicked) for view in views]
+    return [_fate(view, chargers.get(evse_key(view.record.evse_id)), times, clicked, call.actor) for view in views]
 
 
-def _fate(view: WindowView, charger: ChargerView | None, times: Times, clicked: datetime) -> _Fate:
+def _fate(view: WindowView, charger: ChargerView | None, times: Times, clicked: datetime, actor: Actor) -> _Fate:
     untouched = view.state is WindowState.UPCOMING and view.record.window.valid_from > view.now
     standing = None if untouched or charger is None else charger.hub
-    row = window_row(view, standing, times, charger.time_zone if charger is not None else None)
+    row = window_row(view, standing, times, charger.time_zone if charger is not None else None, by=actor)
     words, settled, took = _measured(standing, clicked)
     live = replace(row.live, text={**row.live.text, "measured": words})
-    return _Fate(replace(row, live=live), settled, took)
+    refused = standing is not None and standing.state is EvseState.QUARANTINED
+    return _Fate(replace(row, live=live), settled, refused, took)
 
 
 def _measured(standing: HubStanding | None, clicked: datetime) -> tuple[str, bool, timedelta | None]:

@@ -45,6 +45,9 @@ _PRESETS: Final = {
     "open": "until ended",
 }
 _MORNING: Final = 6
+_LONG: Final = timedelta(hours=10)
+"""From here on nobody reckons in minutes."""
+
 _LOOKED_AT: Final = 50
 """EVSEs among which one is looked for whose zone is known."""
 
@@ -336,7 +339,10 @@ def _amount(length: timedelta) -> Mapping[str, str]:
         count = length / UNITS[unit]
         if count == int(count) or (unit == "hours" and count * 4 == int(count * 4)):
             return {"amount": f"{count:g}", "unit": unit}
-    return {"amount": f"{length / UNITS['minutes']:.2f}", "unit": "minutes"}
+    # To the minute, or to a hundredth of an hour: whoever wants it exactly has the end.
+    if length < _LONG:
+        return {"amount": str(max(1, round(length / UNITS["minutes"]))), "unit": "minutes"}
+    return {"amount": f"{length / UNITS['hours']:.2f}", "unit": "hours"}
 
 
 def _end_words(draft: Draft, shown: Times, ends: str) -> str:

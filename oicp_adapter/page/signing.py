@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from oicp_adapter.control.access import NewSession, redeem_link, sign_in, sign_out
+from oicp_adapter.control.access import NewSession, redeem_link, session, sign_in, sign_out
 from oicp_adapter.control.rates import Allowance
+from oicp_adapter.domain.access import Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.page.gate import ZONE_COOKIE, admit, dismiss, secret_of
-from oicp_adapter.page.site import Call, sign_in_page, to
+from oicp_adapter.page.setting import show_form
+from oicp_adapter.page.site import RETURN_FIELD, RETURN_TO_SET, Call, sign_in_page, to
 from oicp_adapter.page.times import zone_names
 
 _YEAR = 365 * 24 * 3600
@@ -38,6 +40,9 @@ def _let_in(call: Call, begin: Callable[[], NewSession]) -> Response:
         allowance = call.site.limits.failure(client.host if client is not None else "")
         return sign_in_page(call, error if allowance.granted else _too_often(allowance))
     response = to("/")
+    held = session(call.desk, begun.secret)
+    if call.first(RETURN_FIELD) == RETURN_TO_SET and Scope.SET in held.actor.grant.scopes:
+        response = show_form(Call(call.site, call.request, held, call.form))
     admit(response, begun.secret)
     return response
 

@@ -58,6 +58,10 @@ _STATUS: Final[Mapping[Refusal, int]] = MappingProxyType(
 _UNPROCESSABLE: Final = 422
 _UNAVAILABLE: Final = 503
 
+RETURN_FIELD: Final = "return"
+RETURN_TO_SET: Final = "set"
+"""What the field says when a form to set a temporary status waits behind the sign-in."""
+
 Fields = Mapping[str, Sequence[str]]
 
 
@@ -201,7 +205,8 @@ def refused_status(error: AdapterError) -> int:
 
 
 def _answer(site: Site, view: View, request: Request, body: bytes | None, *, signed_in: bool) -> Response:
-    held = None
+    held: Session | None = None
+    form: Fields = {}
     try:
         form = _form(request, body)
         held = _session(site, request) if signed_in else None
@@ -215,7 +220,7 @@ def _answer(site: Site, view: View, request: Request, body: bytes | None, *, sig
                 require_csrf(given, call.signed_in.csrf)
         return view(call)
     except (RequestRefusedError, StoreError) as error:
-        return _told(Call(site, request, held, {}), error)
+        return _told(Call(site, request, held, form), error)
 
 
 def _told(call: Call, error: RequestRefusedError | StoreError) -> Response:
@@ -229,10 +234,21 @@ def sign_in_page(call: Call, error: RequestRefusedError | None = None) -> Respon
     """Return the page on which a person signs in, with why they have to."""
     lost = call.request.method == "POST" and call.request.url.path != "/sign-in"
     status = 200 if error is None else refused_status(error)
-    response = Call(call.site, call.request, None, {}).page("sign_in", status=status, error=error, lost=lost)
+    response = Call(call.site, call.request, None, {}).page(
+        "sign_in", status=status, error=error, lost=lost, kept=_kept(call)
+    )
     if error is not None and secret_of(call.request) is not None:
         dismiss(response)
     return response
+
+
+def _kept(call: Call) -> Sequence[tuple[str, str]]:
+    """Return the fields of a long form that was sent without a session, for it to come back after the sign-in."""
+    if not call.request.url.path.startswith("/set") and call.first(RETURN_FIELD) != RETURN_TO_SET:
+        return []
+    secret = {CSRF_FIELD, RETURN_FIELD, "token"}
+    kept = [(name, value) for name, values in call.form.items() if name not in secret for value in values]
+    return [(RETURN_FIELD, RETURN_TO_SET), *kept] if call.request.method == "POST" else []
 
 
 def _session(site: Site, request: Request) -> Session | None:

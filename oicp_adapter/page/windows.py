@@ -1,5 +1,6 @@
 """Shows temporary statuses by their state, one of them with its history, and does what is asked of some of them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from oicp_adapter.control.chargers import ChargerFilter, ChargerView, list_chargers, window_standing
-from oicp_adapter.control.listing import WindowFilter, WindowOrder, count_windows, list_windows
+from oicp_adapter.control.listing import Page, WindowFilter, WindowOrder, count_windows, list_windows
 from oicp_adapter.control.lookup import find_views
 from oicp_adapter.control.window_model import WindowChanges, WindowView
 from oicp_adapter.control.windows import change_window, end_windows, extend_windows, get_window, history
@@ -35,6 +36,8 @@ CONFIRMED_ABOVE: Final = 20
 
 TABS: Final = {"active": WindowState.ACTIVE, "upcoming": WindowState.UPCOMING, "past": WindowState.ENDED}
 HOUR: Final = timedelta(hours=1)
+_PAUSES: Final = 9
+"""Times as long as it took to count, before it is counted again."""
 
 _ORDERS: Final[Mapping[str, tuple[str, WindowOrder, bool]]] = {
     "end": ("end, the next first", WindowOrder.END, False),
@@ -80,17 +83,13 @@ class HistoryLine:
 
 def show_windows(call: Call) -> Response:
     """Return a page of the windows of one tab."""
-    tab = call.first("tab") if call.first("tab") in TABS else "active"
-    order = call.first("order") if call.first("order") in _ORDERS else _USUAL_ORDER[tab]
-    wanted = _filter(call, frozenset({TABS[tab]}))
-    _, by, descending = _ORDERS[order]
-    page = list_windows(
-        call.desk, call.actor, wanted, order=by, descending=descending, after=call.first("after") or None, limit=ROWS
-    )
+    tab, order = _tab(call)
+    page = _listed(call, after=call.first("after") or None)
     fields = {name: call.first(name) for name in ("q", "kind", "location", "evse")}
     given = {name: value for name, value in fields.items() if value}
     rows = window_rows(call, page.items, call.times())
-    ids = [("id", str(row.id)) for row in rows]
+    watched = [("tab", tab), ("order", order), ("first", "" if call.first("after") else "yes")]
+    watched += [("id", str(row.id)) for row in rows]
     return call.page(
         "windows",
         tab=tab,
@@ -103,7 +102,9 @@ def show_windows(call: Call) -> Response:
         places=location_options(call, fields["location"]),
         orders=[(name, label) for name, (label, _, _) in _ORDERS.items()],
         rows=rows,
-        stream=f"/live/windows?{urlencode([*given.items(), *ids])}",
+        stream=f"/live/windows?{urlencode([*given.items(), *watched])}",
+        again=urlencode({**given, "tab": tab, "order": order}),
+        news=_news(0),
         next=urlencode({**given, "tab": tab, "order": order, "after": page.next}) if page.next else None,
         may_set=Scope.SET in call.actor.grant.scopes,
         zones=zone_names(),
@@ -111,10 +112,35 @@ def show_windows(call: Call) -> Response:
     )
 
 
-def live_windows(call: Call) -> Sequence[LiveRow]:
-    """Read the windows that are on the screen again, and the counts of the tabs."""
-    views = find_views(call.desk, call.actor, [_number(each) for each in call.every("id")[:ROWS]])
-    return [_counts(call), *(row.live for row in window_rows(call, views, call.times()))]
+@dataclass(slots=True)
+class WindowsWatch:
+    """
+    Follows the windows of one page.
+
+    What must be counted over all windows takes seconds where there are very many, so it may take a tenth of the time.
+    """
+
+    _counted: Sequence[LiveRow] = ()
+    _again_at: float = 0.0
+
+    def look(self, call: Call) -> Sequence[LiveRow]:
+        """Read the windows that are on the screen again, and now and then the counts of the tabs."""
+        shown = [_number(each) for each in call.every("id")[:ROWS]]
+        began = time.monotonic()
+        if began >= self._again_at:
+            self._counted = _counted(call, shown)
+            ended = time.monotonic()
+            self._again_at = ended + _PAUSES * (ended - began)
+        views = find_views(call.desk, call.actor, shown)
+        return [*self._counted, *(row.live for row in window_rows(call, views, call.times()))]
+
+
+def _counted(call: Call, shown: Sequence[int]) -> Sequence[LiveRow]:
+    """Count the windows of each tab, and those that belong on the screen by now and are not on it."""
+    others = 0
+    if call.first("first"):
+        others = sum(each.record.window.id not in shown for each in _listed(call).items)
+    return [_counts(call), _news(others)]
 
 
 def show_window(call: Call) -> Response:
@@ -187,7 +213,8 @@ def window_rows(call: Call, views: Sequence[WindowView], times: Times) -> Sequen
     rows = []
     for view, standing in zip(views, standings, strict=True):
         charger = chargers.get(evse_key(view.record.evse_id))
-        rows.append(window_row(view, standing, times, charger.time_zone if charger is not None else None))
+        zone = charger.time_zone if charger is not None else None
+        rows.append(window_row(view, standing, times, zone, by=call.actor))
     return rows
 
 
@@ -198,6 +225,26 @@ def chargers_of(call: Call, evse_ids: Sequence[str]) -> Mapping[str, ChargerView
     wanted = ChargerFilter(evse_ids=frozenset(evse_ids))
     page = list_chargers(call.desk, call.actor, wanted, limit=len(evse_ids) + ROWS)
     return {evse_key(each.overview.evse_id): each for each in page.items}
+
+
+def _tab(call: Call) -> tuple[str, str]:
+    """Return the tab that is meant, and the order of its windows."""
+    tab = call.first("tab") if call.first("tab") in TABS else "active"
+    return tab, call.first("order") if call.first("order") in _ORDERS else _USUAL_ORDER[tab]
+
+
+def _listed(call: Call, after: str | None = None) -> Page[WindowView]:
+    """Read a page of the tab that is meant."""
+    tab, order = _tab(call)
+    _, by, descending = _ORDERS[order]
+    wanted = _filter(call, frozenset({TABS[tab]}))
+    return list_windows(call.desk, call.actor, wanted, order=by, descending=descending, after=after, limit=ROWS)
+
+
+def _news(others: int) -> LiveRow:
+    """Say how many windows belong on the screen by now and are not on it."""
+    words = {0: "", 1: "One more window belongs here by now."}
+    return LiveRow("news", {"others": words.get(others, f"{others} more windows belong here by now.")})
 
 
 def _filter(call: Call, states: frozenset[WindowState]) -> WindowFilter:
@@ -227,7 +274,13 @@ def _number(text: str) -> int:
 def _do(call: Call, do: str, keys: Sequence[int], choices: dict[str, Sequence[Choice]] | None = None) -> Response:
     clicked = call.desk.store.now()
     if do == "end":
-        end_windows(call.desk, call.actor, keys)
+        ended = end_windows(call.desk, call.actor, keys)
+        if all(each.record.window.end is not None and each.record.window.end < clicked for each in ended):
+            raise RequestRefusedError(
+                Refusal.WINDOW_OVER,
+                "it was over already" if len(keys) == 1 else "all of them were over already",
+                cure="reload the list to see what applies now",
+            )
         return to(saved_address("ended", keys, clicked))
     if do == "hour":
         extend_windows(call.desk, call.actor, keys, by=HOUR)

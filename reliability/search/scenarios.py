@@ -27,6 +27,8 @@ ALL: Final[Sequence[Scenario]] = (
         removable=((0,),),
         budget=Budget(writes=3, faults=2, crashes=1, pauses=1),
         strict=False,
+        quota=90_000,
+        least=90_000,
     ),
     Scenario(
         "one process only",
@@ -35,7 +37,7 @@ ALL: Final[Sequence[Scenario]] = (
         budget=Budget(writes=2, faults=1, crashes=2),
         sole=True,
         quota=None,
-        least=10_000,
+        least=18_000,
     ),
     Scenario(
         "coming and going",
@@ -45,8 +47,8 @@ ALL: Final[Sequence[Scenario]] = (
         budget=Budget(writes=3, faults=2, crashes=1),
         refuse_unknown_deletes=True,
         explain=True,
-        quota=120_000,
-        least=120_000,
+        quota=110_000,
+        least=110_000,
     ),
     Scenario(
         "windows",
@@ -57,6 +59,8 @@ ALL: Final[Sequence[Scenario]] = (
             WindowPlan(0, TemporaryStatus.RESERVED, 0 * SECOND, 2 * SECOND),
         ),
         budget=Budget(writes=3, faults=1, crashes=1, pauses=1),
+        quota=90_000,
+        least=90_000,
     ),
     Scenario(
         "wide",
@@ -67,6 +71,8 @@ ALL: Final[Sequence[Scenario]] = (
         budget=Budget(writes=3, faults=1, crashes=1),
         answers=("half performed, 009",),
         policy=replace(TINY, max_records=2),
+        quota=60_000,
+        least=60_000,
     ),
     Scenario(
         "replicas",
@@ -74,8 +80,8 @@ ALL: Final[Sequence[Scenario]] = (
         words=FLIPPING,
         budget=Budget(writes=2, faults=1, crashes=1, pauses=2, handovers=1),
         replicas=2,
-        quota=150_000,
-        least=150_000,
+        quota=100_000,
+        least=100_000,
     ),
     Scenario(
         "read in two steps",
@@ -85,6 +91,8 @@ ALL: Final[Sequence[Scenario]] = (
         removable=((1,),),
         budget=Budget(writes=3, faults=1, crashes=1),
         split_read=True,
+        quota=60_000,
+        least=60_000,
     ),
     Scenario(
         "in company",
@@ -93,8 +101,8 @@ ALL: Final[Sequence[Scenario]] = (
         writable=(0, 1),
         removable=((1,),),
         budget=Budget(writes=3, faults=2),
-        quota=120_000,
-        least=120_000,
+        quota=70_000,
+        least=70_000,
     ),
     Scenario(
         "guard",
@@ -103,8 +111,8 @@ ALL: Final[Sequence[Scenario]] = (
         writable=(6,),
         removable=(tuple(range(3)), tuple(range(3, 7))),
         budget=Budget(writes=3, faults=1, crashes=1, approvals=1),
-        quota=60_000,
-        least=60_000,
+        quota=40_000,
+        least=40_000,
     ),
     Scenario(
         "poison",
@@ -115,7 +123,7 @@ ALL: Final[Sequence[Scenario]] = (
         poison=0,
         patience=2,
         quota=None,
-        least=70_000,
+        least=90_000,
     ),
     Scenario(
         "rate",
@@ -126,7 +134,7 @@ ALL: Final[Sequence[Scenario]] = (
         policy=replace(TINY, requests_per_minute=2),
         slow=300 * SECOND,
         quota=None,
-        least=40_000,
+        least=42_000,
     ),
     Scenario(
         "full load",
@@ -135,7 +143,8 @@ ALL: Final[Sequence[Scenario]] = (
         writable=(0,),
         removable=((1,),),
         budget=Budget(writes=2, faults=1, crashes=1, pauses=1, full_loads=1),
-        quota=100_000,
+        quota=60_000,
+        least=60_000,
     ),
     Scenario(
         "errors",
@@ -146,6 +155,8 @@ ALL: Final[Sequence[Scenario]] = (
         answers=("performed, 503", "429", "401", "undecodable"),
         draw=0.5,
         slow=10 * SECOND,
+        quota=70_000,
+        least=70_000,
     ),
 )
 

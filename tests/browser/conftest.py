@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -109,6 +110,15 @@ class House:
         assert self.hub is not None
         self.hub.faults.add(Fault.model_validate({"kind": kind, "count": count, **fault}))
 
+    @contextmanager
+    def without_hub(self) -> Iterator[None]:
+        """Cut the hub off, and let it come back at its address with what it knew."""
+        assert self.hub is not None
+        self.hub.config = replace(self.hub.config, port=urlsplit(self.hub.url).port)
+        self.hub.stop()
+        yield
+        self.hub.start()
+
     def at_hub(self, evse_id: str) -> str | None:
         assert self.hub is not None
         held = self.hub.hub.find(evse_id)
@@ -149,8 +159,9 @@ def build(migrated_file: Path, pki: DevelopmentPki, tmp_path: Path) -> Iterator[
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser; no longer than a module, for its driver's event loop is in the way of all others of the thread."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on this machine")

@@ -52,7 +52,7 @@ def views(page, house):
     page.locator(".summary").wait_for()
     yield "set with errors"
     page.goto(f"{house.url}/set?evse=DE*ABC*E1")
-    page.get_by_role("radio", name="Maintenance").check(force=True)
+    page.get_by_role("radio", name="Maintenance").press("Space")
     page.get_by_role("button", name="Review").click()
     page.get_by_role("heading", name="Review").wait_for()
     yield "review"
@@ -154,7 +154,8 @@ def test_held_withdrawals_are_approved_only_by_who_looked_and_only_as_they_were_
     page.goto(f"{house.url}/health")
     page.get_by_label("I have looked at the list").check()
     page.get_by_role("button", name="Withdraw exactly these 2 from the hub").click()
-    page.get_by_text("2 withdrawals were approved by Night shift.").wait_for()
+    page.get_by_text("The withdrawals were approved: they leave with the next request.").wait_for()
+    assert page.url == f"{house.url}/health?done=approved"
     rows = house.sql("SELECT approved_by FROM oicp_ledger WHERE held_since IS NOT NULL")
     assert [row.approved_by for row in rows] == ["Night shift"] * 2
     [count] = house.sql("SELECT count(*) FROM oicp_audit WHERE action = 'withdrawal.approve'")

@@ -37,7 +37,7 @@ def fill(page, house, *, again=False, **fields):
     for name, value in values.items():
         field = page.locator(f'[name="{name}"]').first
         if name in {"kind", "begins", "ends"}:
-            page.locator(f'[name="{name}"][value="{value}"]').check(force=True)
+            page.locator(f'[name="{name}"][value="{value}"]').press("Space")
         elif name in {"zone", "unit"}:
             field.select_option(value)
         else:
@@ -213,7 +213,7 @@ def test_the_tree_knows_three_states_and_sends_only_the_topmost_ticks(house, sig
     assert not place.is_visible()
     page.get_by_label("All of Torstraße 140, Berlin").check()
     page.get_by_text("3 EVSEs chosen").wait_for()
-    page.get_by_role("radio", name="Blocked").check(force=True)
+    page.get_by_role("radio", name="Blocked").press("Space")
     review(page)
     assert page.locator('input[name="location"]').count() == 2
     assert page.locator('input[name="evse"]').count() == 0
@@ -255,7 +255,7 @@ def test_what_was_reviewed_is_what_is_saved_or_nothing(house, sign_in):
     page = sign_in(house)
     page.goto(f"{house.url}/set")
     page.get_by_label("All of Mainz, Rheinufer").check()
-    page.get_by_role("radio", name="Reserved").check(force=True)
+    page.get_by_role("radio", name="Reserved").press("Space")
     review(page)
     page.get_by_role("button", name="Set Reserved for 2 EVSEs").wait_for()
     house.evse("DE*ABC*E4")
@@ -310,3 +310,67 @@ def test_what_was_ticked_one_by_one_is_ticked_in_the_tree_of_a_form_that_came_ba
     expect(page.locator('[data-leaves] input[value="DE*ABC*E1"]')).not_to_be_checked()
     box = leaf.locator("xpath=ancestor::li[2]/input")
     assert box.evaluate("each => each.indeterminate")
+
+
+def test_a_form_that_was_sent_after_the_session_ended_comes_back_behind_the_sign_in(house, sign_in):
+    page = sign_in(house)
+    fill(page, house, pasted="DE*ABC*E1 DE*ABC*E2", kind="Blocked", amount="7", reason="street <works>")
+    page.context.clear_cookies()
+    review(page)
+    page.get_by_text("the form comes back as you filled it in").wait_for()
+    page.get_by_label("Token").fill("oicp_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Token").fill(house.token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Set a status").wait_for()
+    assert page.locator("#field-pasted").input_value() == "DE*ABC*E1 DE*ABC*E2"
+    assert page.locator('[name="kind"][value="Blocked"]').is_checked()
+    review(page)
+    page.get_by_role("button", name="Set Blocked for 2 EVSEs").click()
+    page.get_by_role("heading", name="Set: 2 windows").wait_for()
+    assert {(row.evse_id, row.reason) for row in house.windows()} == {
+        ("DE*ABC*E1", "street <works>"),
+        ("DE*ABC*E2", "street <works>"),
+    }
+
+
+def test_a_form_that_comes_back_with_another_content_under_the_same_number_is_refused(house, sign_in):
+    page = sign_in(house)
+    sent = ""
+    for reason in ("first", "second"):
+        fill(page, house, reason=reason)
+        review(page)
+        once = page.locator('[name="once"]')
+        if sent:
+            once.evaluate("(field, sent) => { field.value = sent }", sent)
+        sent = once.input_value()
+        page.get_by_role("button", name="Set Maintenance for 1 EVSE").click()
+        if reason == "first":
+            page.get_by_role("heading", name="Set: Maintenance").wait_for()
+    page.get_by_role("alert").get_by_text("another request came under this").wait_for()
+    assert [row.reason for row in house.windows()] == ["first"]
+
+
+def test_more_than_fit_into_one_request_are_refused_with_how_many_fit(house, sign_in):
+    house.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001)"
+        " INSERT INTO evse_status (evse_id, operator_id, status)"
+        " SELECT 'DE*ABC*EX' || i, 'DE*ABC', 'Available' FROM n"
+    )
+    page = sign_in(house)
+    fill(page, house, pasted="", pattern="DE*ABC*EX%")
+    review(page)
+    assert told(page, "evses").startswith("more than 5000 EVSEs are selected: select 5000 at most")
+
+
+@pytest.mark.parametrize(
+    ("hours", "amount", "unit"), [(0.51, "31", "minutes"), (23.353, "23.35", "hours"), (50.25, "50.25", "hours")]
+)
+def test_the_duration_of_an_end_that_was_typed_can_be_read(house, sign_in, hours, amount, unit):
+    page = sign_in(house)
+    now = house.store.now()
+    key = house.window("DE*ABC*E1", "Blocked", now, now + timedelta(hours=hours))
+    page.goto(f"{house.url}/set?like={key}")
+    assert page.locator('[name="amount"]').input_value() == amount
+    assert page.locator('[name="unit"]').input_value() == unit

@@ -6,6 +6,9 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import expect
 
+from oicp_adapter.domain.access import Scope
+from oicp_adapter.domain.statuses import TemporaryStatus
+
 HOUR = timedelta(hours=1)
 
 
@@ -143,7 +146,7 @@ def test_the_picture_leads_to_each_window(house, sign_in):
 def test_everything_of_substance_works_without_scripts(house, plain_page):
     page = plain_page(house)
     page.get_by_role("link", name="Set a status for DE*ABC*E24").click()
-    page.locator('[name="kind"][value="Reserved"]').check(force=True)
+    page.locator('[name="kind"][value="Reserved"]').press("Space")
     page.get_by_role("button", name="Review").click()
     page.get_by_role("button", name="Set Reserved for 1 EVSE").click()
     page.get_by_text("Waiting for Hubject: 0 of 1 acknowledged").wait_for()
@@ -165,3 +168,47 @@ def test_times_are_shown_in_the_zone_that_the_reader_chose(house, sign_in):
     page.goto(f"{house.url}/windows")
     page.locator("tbody").get_by_text("JST").first.wait_for()
     assert "CE" not in page.locator("tbody td[data-label=From]").first.inner_text()
+
+
+def test_what_begins_and_what_ends_while_one_looks_is_told(house, sign_in):
+    page = sign_in(house)
+    page.goto(f"{house.url}/windows?kind=Maintenance")
+    page.get_by_text("live", exact=True).wait_for()
+    news = page.locator(".news")
+    expect(news).to_be_hidden()
+    now = house.store.now()
+    key = house.window("DE*ABC*E24", "Maintenance", now, now + HOUR)
+    page.get_by_text("One more window belongs here by now.").wait_for()
+    news.get_by_role("link").click()
+    end = page.get_by_role("button", name=f"End now: window {key} of")
+    end.wait_for()
+    expect(news).to_be_hidden()
+    house.sql("UPDATE temporary_status SET ended_at = :now WHERE id = :key", now=str(now)[:26], key=key)
+    page.get_by_role("row", name=re.compile(r"DE\*ABC\*E24")).get_by_text("ended", exact=True).wait_for()
+    expect(end).to_be_hidden()
+    page.evaluate("key => document.querySelector(`[formaction='/windows/${key}/end']`).click()", key)
+    page.get_by_role("alert").get_by_text("it was over already").wait_for()
+
+
+def test_a_token_that_changes_only_its_own_has_no_buttons_for_what_others_set(house, sign_in):
+    token = house.token_of("Booking", scopes=frozenset({Scope.READ, Scope.SET}), kinds=frozenset(TemporaryStatus))
+    page = sign_in(house, token)
+    page.goto(f"{house.url}/windows")
+    assert page.locator("tbody tr").count() == 23
+    assert page.get_by_role("button", name=re.compile("^(End now|[+]1 h):")).count() == 0
+    assert page.get_by_label("Choose window").count() == 0
+    page.goto(f"{house.url}/windows/1")
+    assert page.get_by_role("link", name="Duplicate").is_visible()
+    assert page.get_by_role("button", name="End now").count() == 0
+
+
+def test_filters_offer_a_narrow_token_its_own_locations_and_everybody_else_all(house, sign_in):
+    house.evse("DE*ABC*E99", location="Torstraße 140, Berlin")
+    narrow = house.token_of("Berlin", scopes=frozenset({Scope.READ}), locations=frozenset({"Torstraße 140, Berlin"}))
+    page = sign_in(house, narrow)
+    everywhere = ["any", "Mainz, Rheinufer", "Torstraße 140, Berlin"]
+    for token, offered in [(narrow, everywhere[::2]), (None, everywhere), (narrow, everywhere[::2])]:
+        page.get_by_role("button", name="Sign out").click()
+        sign_in(house, token)
+        page.goto(f"{house.url}/windows")
+        assert page.get_by_label("Location").locator("option").all_inner_texts() == offered

@@ -1,6 +1,6 @@
 import pytest
 
-from oicp_adapter.page.saved import FOLLOWED, ids_of, ranges
+from oicp_adapter.page.saved import FOLLOWED, _Fate, ids_of, ranges, total
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,20 @@ def test_what_is_no_range_is_left_out(text):
 def test_a_range_that_somebody_made_up_costs_no_more_than_the_largest_request():
     assert len(ids_of("1-999999999999")) == FOLLOWED
     assert len(ids_of(",".join(["1-999999"] * 500))) == FOLLOWED
+
+
+def test_what_the_hub_refused_is_no_waiting():
+    fates = [_Fate(row=None, settled=False, refused=True, took=None)]
+    assert total(fates).text["acknowledged"] == "Hubject has refused 1 of 1: the rows say why"
+    fates += [_Fate(row=None, settled=True, refused=False, took=None)]
+    assert total(fates).text["rest"] == "1 more needs nothing from Hubject now"
+    assert total([*fates, fates[-1]]).text["rest"] == "2 more need nothing from Hubject now"
+    fates += [_Fate(row=None, settled=False, refused=False, took=None)]
+    assert total(fates).text["acknowledged"] == "Waiting for Hubject: 0 of 2 acknowledged"
+    assert total(fates).text["rest"].startswith("Hubject has refused 1")
+
+
+def test_overlapping_ranges_are_read_no_further_than_the_largest_request():
+    assert ids_of(",".join(f"{first}-{first + 5000}" for first in range(1, 5001))) == list(range(1, 5001))
+    assert ids_of(",".join(["1-4999"] * 5000)) == list(range(1, 5000))
+    assert ids_of("1-4998,1-4998,1-9000") == list(range(1, 4999))
