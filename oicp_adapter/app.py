@@ -54,6 +54,7 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
         store=store,
         metrics=metrics,
         holder=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}",
+        served=frozenset(scope.lane for scope in scopes.values()),
         witnesses=WitnessFile(Path(store.path)) if store.path is not None else None,
         counted=_counted_on(system_clock(), boottime()),
     )
@@ -88,6 +89,7 @@ class _Shared:
 
     Attributes:
         holder: Names this process in leases.
+        served: The keys of all lanes of this process.
         witnesses: None: the store is a server's, which other processes use too.
         counted: What the time should be by the clock that this host started the process with.
     """
@@ -95,6 +97,7 @@ class _Shared:
     store: Store
     metrics: Metrics
     holder: str
+    served: frozenset[str]
     witnesses: WitnessFile | None
     counted: Callable[[], datetime]
 
@@ -117,6 +120,8 @@ def _lane(settings: Settings, operator: OperatorSettings, scope: LaneScope, shar
             operator.id,
             operator.name,
             frozenset(operator.operator_keys),
+            scope.lane,
+            shared.served,
             shared.holder,
             sole=shared.witnesses is not None,
         ),

@@ -31,6 +31,7 @@ from oicp_adapter.settings_values import (
     MappingOverrides,
     OperatorIdText,
     OptionalFilePath,
+    OptionalRelation,
     OptionalSecret,
     Port,
     Seconds,
@@ -78,6 +79,12 @@ class StoreSettings(Section):
     password: OptionalSecret = Field(None, description="the password of the database user")
     password_file: OptionalFilePath = Field(None, description="a file that holds the password of the database user")
     sweep_every: Seconds = Field(timedelta(seconds=300), description="seconds between full comparisons")
+    status_relation: OptionalRelation = Field(
+        None, description='a table or view to read instead of evse_status, spelt as in SQL: charging."EVSE view"'
+    )
+    temporary_relation: OptionalRelation = Field(
+        None, description="a table or view to read instead of temporary_status, spelt as in SQL; the adapter sets none"
+    )
 
 
 class HubSettings(Section):

@@ -4,7 +4,9 @@ Holds the types of single settings: what each accepts, and what a wrong value is
 1. A message says what is wrong with the value and never shows it: what may be shown is decided by `settings`.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -26,9 +28,29 @@ SHOWN_VALUE: Final = 60
 """Characters of a wrong value that a message shows."""
 
 OWN_KINDS: Final = frozenset(
-    {"seconds", "number", "path", "operator_id", "store_url", "hub_url", "time_of_day", "time_zone"}
+    {"seconds", "number", "path", "operator_id", "store_url", "hub_url", "time_of_day", "time_zone", "relation"}
 )
 """The kinds of error made here, whose messages continue a sentence that begins with the key."""
+
+_NAME: Final = r'(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)'
+_RELATION: Final = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
+"""A name as PostgreSQL reads it, alone or after a schema and a dot."""
+
+_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+"""What PostgreSQL makes of a name without quotes: only the letters of ASCII become small."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelationName:
+    """
+    What a table or view is called in the database's catalogue.
+
+    Attributes:
+        schema: None: the first on the connection's search path that has the name.
+    """
+
+    name: str
+    schema: str | None = None
 
 
 def _seconds(value: object) -> object:
@@ -107,6 +129,30 @@ def _hub_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _relation(value: object) -> object:
+    """Read a name as SQL spells it, so that what works in a SELECT works here."""
+    if value is None or value == "" or isinstance(value, RelationName):
+        return value or None
+    found = _RELATION.fullmatch(value) if isinstance(value, str) else None
+    # No database takes NUL, no encoding a lone surrogate, and SQLAlchemy takes __[ for a mark of its own.
+    if found is None or "\0" in found[0] or "__[" in found[0] or not _is_encodable(found[0]):
+        raise PydanticCustomError("relation", "is no name of a table or view")
+    schema, name = found.groups()
+    return RelationName(_unquoted(name), _unquoted(schema) if schema is not None else None)
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.translate(_LOWER)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _time_of_day(text: str) -> str:
     hour, colon, minute = text.partition(":")
     digits = all(len(part) == 2 and part.isascii() and part.isdigit() for part in (hour, minute))  # noqa: PLR2004
@@ -152,6 +198,7 @@ OperatorIdText = Annotated[str, AfterValidator(_operator_id)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 OptionalFilePath = Annotated[FilePath | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+OptionalRelation = Annotated[RelationName | None, BeforeValidator(_relation)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 HubUrl = Annotated[str, AfterValidator(_hub_url)]
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from oicp_adapter.checks.finding import Finding, Level
+from oicp_adapter.checks.relations import relation_errors, relation_findings
 from oicp_adapter.checks.rows import row_findings
 from oicp_adapter.domain.errors import ConfigurationError, ForeignStoreError, StoreError, StoreSchemaError
 from oicp_adapter.settings import Settings
@@ -22,6 +23,9 @@ def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
     """Look at the store without changing it; a file that does not exist is not created."""
     try:
         with configured_store(settings) as store:
+            if wrong := list(relation_errors(store)):
+                yield from wrong
+                return
             yield _schema(store, settings.store.url)
             if store.dialect == "sqlite" and has_wal_bug(sqlite3.sqlite_version_info):
                 yield Finding(
@@ -31,6 +35,7 @@ def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
                     "install SQLite 3.51.3 (or 3.50.7, 3.44.6), or use PostgreSQL; until then keep backups",
                 )
             if fleet:
+                yield from relation_findings(store)
                 yield from _identity(store, settings)
                 yield from row_findings(store, settings)
     except (StoreError, ConfigurationError) as exc:

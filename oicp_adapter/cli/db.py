@@ -17,6 +17,7 @@ from oicp_adapter.store.failures import UPGRADE
 from oicp_adapter.store.fleet_import import ImportReport, import_fleet
 from oicp_adapter.store.migrate import check as check_schema
 from oicp_adapter.store.migrate import upgrade as upgrade_schema
+from oicp_adapter.store.relations import shown_relation
 
 COLUMNS: Final = ("evse_id", "operator_id", "status")
 _SEPARATORS: Final = {";": "a semicolon (;)", "\t": "a tab", "|": "a bar (|)"}
@@ -29,11 +30,13 @@ def upgrade(context: typer.Context) -> None:
     """Create or migrate the tables; does nothing when they are current."""
     with configured_store(invocation(context).settings()) as store:
         note(f"{store.address}: the tables have version {upgrade_schema(store).current}")
+        for table, relation in store.relations.named().items():
+            note(f"{shown_relation(relation)} is read instead of {table.name}, and was left as it is")
 
 
 @db.command()
 def check(context: typer.Context) -> None:
-    """Say whether the tables are those that this program needs; changes nothing."""
+    """Say whether the tables, and relations of the settings, are those that this program needs; changes nothing."""
     with configured_store(invocation(context).settings()) as store:
         state = check_schema(store)
         if not state.is_current:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import EvseOverview, RemovedRow, evse_overviews, removed_rows
+from oicp_adapter.store.position import lane_position
+from oicp_adapter.sync.model import Position
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN = {
@@ -56,10 +59,12 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each EVSE says, is set to, publishes, and what the hub acknowledged; times are UTC."""
+    """Show who leads each lane, and of each EVSE what it says, what is published and acknowledged; times are UTC."""
     settings = invocation(context).settings()
     with configured_store(settings) as store:
         seen = _naming_absent(_View(settings, store), evse_id or [])
+        for each in settings.operators:
+            note(_led_by(each.id, *lane_position(store, each.canonical)))
         if as_json:
             print_json_array(evse_document(each) for each in seen)
             return
@@ -104,6 +109,12 @@ def plan(context: typer.Context, *, as_json: AsJson = False) -> None:
         note("nothing is to be sent")
         return
     print_table(columns, rows)
+
+
+def _led_by(operator: str, position: Position, now: datetime) -> str:
+    if position.holder is None or position.expires_at is None or position.expires_at <= now:
+        return f"lane {operator}: no process leads it"
+    return f"lane {operator}: {foreign_text(position.holder, _WORD_WIDTH)} leads it"
 
 
 def _naming_absent(view: _View, wanted: Sequence[str]) -> Iterator[EvseOverview]:

@@ -14,6 +14,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 
 from oicp_adapter import __version__
+from oicp_adapter.daemon.histogram import BulkHistogram
 from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.model import Action, LaneState, Rejection, WindowEdge
@@ -75,8 +76,12 @@ class Metrics:
         )
         self.status_codes = self._counter("status_codes", "Answers of the hub by status code.", (*lane, "code"))
         self.unmapped = self._counter("unmapped_statuses", "Status words read that the table does not know.", lane)
-        self.propagation = self._histogram(
-            "status_propagation_seconds", "From a committed change or a reached boundary to its acknowledgement.", lane
+        self.propagation = BulkHistogram(
+            f"{_PREFIX}_status_propagation_seconds",
+            "From a committed change or a reached boundary to its acknowledgement.",
+            lane,
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.push_duration = self._histogram(
             "push_duration_seconds", "From the start of an exchange to its end.", (*lane, "action")
@@ -93,9 +98,10 @@ class Metrics:
     def _create_series(self, operator: str) -> None:
         for metric in (
             self.pending_evses, self.oldest_pending, self.quarantined, self.held_withdrawals, self.last_success,
-            self.last_full_load, self.last_store_read, self.certificate_not_after, self.unmapped, self.propagation,
+            self.last_full_load, self.last_store_read, self.certificate_not_after, self.unmapped,
         ):  # fmt: skip
             metric.labels(operator)
+        self.propagation.labels(operator)
         known: list[tuple[Gauge | Counter | Histogram, Iterable[str]]] = [
             (self.evses, OicpStatus),
             (self.rejected, Rejection),
@@ -106,9 +112,9 @@ class Metrics:
             (self.push_duration, Action),
             (self.push_records, Action),
         ]
-        for metric, values in known:
+        for with_values, values in known:
             for value in values:
-                metric.labels(operator, value)
+                with_values.labels(operator, value)
         for kind, state in product(TemporaryStatus, WindowState):
             self.windows.labels(operator, kind, state)
         for action, reason in product(Action, Reason):

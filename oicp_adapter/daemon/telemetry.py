@@ -15,7 +15,7 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Verdict
-from oicp_adapter.sync.model import Action, Intent, LaneState, Work
+from oicp_adapter.sync.model import CHANGES, Action, Intent, LaneState, Work
 from oicp_adapter.sync.plan import Plan
 from oicp_adapter.sync.settle import Settled
 from oicp_adapter.sync.steps import Round
@@ -46,6 +46,10 @@ class LaneTelemetry:
     def taken(self, epoch: int) -> None:
         """Report that this process leads the lane now."""
         self._log.info("lane.taken", epoch=epoch)
+
+    def given(self, holder: str) -> None:
+        """Report that the lane was given to a process that leads fewer."""
+        self._log.info("lane.given", holder=holder)
 
     def lost(self, holder: str | None, epoch: int) -> None:
         """Report that another process leads the lane now."""
@@ -171,13 +175,12 @@ class LaneTelemetry:
         self._metrics.last_success.labels(operator).set(now.timestamp())
         if action is Action.FULL_LOAD:
             self._metrics.last_full_load.labels(operator).set(intent.started_at.timestamp())
-        propagation = self._metrics.propagation.labels(operator)
+        at = now.timestamp()
+        lags = [max(0.0, at - item.since.timestamp()) for item in work if item.reason in CHANGES]
+        self._metrics.propagation.labels(operator).observe(*lags)
         for item in work:
-            lag = max(0.0, (now - item.since).total_seconds())
-            if item.reason.is_change:
-                propagation.observe(lag)
             if item.edge is not None:
-                self._metrics.window_lag.labels(operator, item.edge).observe(lag)
+                self._metrics.window_lag.labels(operator, item.edge).observe(max(0.0, at - item.since.timestamp()))
 
     def _tell_once(self, event: str, **facts: object) -> None:
         """Log a condition that lasts when it begins or changes, not each time it is met."""

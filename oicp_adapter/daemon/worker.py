@@ -7,7 +7,7 @@ Carries one lane's changes to the hub: takes the steps of `sync.steps` inside th
    anything can happen to the request, so an error at any point leaves the worst case standing there, not nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,12 +24,13 @@ from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, 
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
 from oicp_adapter.sync.identity import StoreIdentity
-from oicp_adapter.sync.lease import claim, lane_state, release
+from oicp_adapter.sync.lease import ask, claim, lane_state, release, yields
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange
+from oicp_adapter.sync.settle import Exchange, needs_entries
+from oicp_adapter.sync.steady import NOTHING_STEADY, Sorted, sort_steady
 from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 
 BUSY_LOOK: Final = timedelta(milliseconds=5)
@@ -59,11 +60,19 @@ FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class LaneIdentity:
-    """Who pushes: the hub account of a lane, and this process as a holder of leases."""
+    """
+    Who pushes: the hub account of a lane, and this process as a holder of leases.
+
+    Attributes:
+        lane: The lane's key; *served*: those of all lanes of this process.
+        sole: No other process can lead it.
+    """
 
     operator_id: str
     operator_name: str
     operator_keys: frozenset[str]
+    lane: str
+    served: frozenset[str]
     holder: str
     sole: bool
 
@@ -218,21 +227,22 @@ class LaneWorker:
         push, answer = self._exchange
         verdict = classify(answer, push.request.count)
         with self._store.transaction() as books:
-            settled = record(
-                books.intent,
-                self._judged(push, verdict, books.now),
-                books.entries([item.canonical for item in push.intent.records]),
-                books.position,
-            )
+            exchange = self._judged(push, verdict, books.now)
+            travelled = [item.canonical for item in push.intent.records] if needs_entries(exchange) else []
+            settled = record(books.intent, exchange, books.entries(travelled), books.position)
             if settled is not None:
                 if push.intent.action is Action.FULL_LOAD:
                     self._close_full_load(books, push.intent, verdict)
                 books.save(settled.entries)
+                if settled.acknowledged is not None:
+                    books.acknowledge(settled.acknowledged)
                 books.save_position(settled.position)
                 books.clear_intent()
             now = books.now
         self._trust.committed(books)
         self._exchange = None
+        if push.intent.action is Action.FULL_LOAD:
+            self._store.count_rows()
         self._due.pop("ready", None)
         if settled is None:
             self._telemetry.overtaken(push.intent, answer.process_id)
@@ -266,7 +276,7 @@ class LaneWorker:
         if self._retry_now or self._is_due("renew"):
             return True
         if self._epoch is None:
-            return False
+            return look.free
         if not self._is_due("ready"):
             return look.hinted and self._is_due("absorb")
         return look.hinted or (look.due_at is not None and look.due_at <= look.now)
@@ -284,7 +294,13 @@ class LaneWorker:
         position = claim(before, self._identity.holder, now, self._policy, sole=self._identity.sole)
         self._due["renew"] = now + min(RENEW_EVERY, self._policy.lease / 3)
         if position is None:
-            books.save_position(before)
+            books.save_position(ask(before, self._identity.holder, now, self._leaders(books), self._identity.lane))
+            self._stand_by(before)
+            return None
+        if position.wanted_by is not None and yields(position, self._identity.holder, now, self._leaders(books)):
+            books.save_position(release(position, now))
+            self._telemetry.given(position.wanted_by)
+            self._epoch = None
             self._stand_by(before)
             return None
         if self._epoch != position.epoch:
@@ -300,13 +316,20 @@ class LaneWorker:
         if ready <= now:
             push = self._next_push(books, position)
         elif self._is_due("absorb"):
-            books.save(self._observe(books, position).save)  # hints become ledger rows while the lane waits
+            # Hints become ledger rows while the lane waits.
+            self._find(books)
+            books.save(self._observe(books, position, NOTHING_STEADY).save)
+            books.consume_hints()
             self._due["absorb"] = now + ABSORB_EVERY
         if push is None:
             books.save_position(position)
         self._telemetry.read(now)
         self._show_state(position, books.intent, now)
         return push
+
+    def _leaders(self, books: LaneTransaction) -> Mapping[str, str]:
+        """Return who leads which of the lanes that this process serves."""
+        return {lane: holder for lane, holder in books.leaders().items() if lane in self._identity.served}
 
     def _show_state(self, position: Position, intent: Intent | None, now: datetime) -> None:
         state = lane_state(position, intent, self._identity.holder, now)
@@ -349,17 +372,18 @@ class LaneWorker:
             self._sweep = self._store.sweep(asserted_before=position.doubted_before)
 
     def _next_push(self, books: LaneTransaction, position: Position) -> Push | None:
-        if self._sweep is not None and position.full_load_tried_at is None and self._policy.full_load_at:
-            return None  # the first full load needs every row registered, and nothing that it could overtake
         if self._full_load_is_due(books, position):
             push = self._full_load(books, position)
             if push is not None:
                 return push
-        found = self._observe(books, position)
-        chosen = None if self._shadow else plan(found.work, position, self._policy)
+        self._find(books)
+        steady = self._sort_steady(books, position)
+        found = self._observe(books, position, steady)
+        chosen = None if self._shadow else plan([*steady.work, *found.work], position, self._policy)
         # What travels is in the intent, and is written when its outcome is; everything else is written now.
         travels = {item.record.canonical for item in chosen.work} if chosen is not None else set()
         books.save([entry for entry in found.save if entry.canonical not in travels])
+        books.consume_hints(but={item.record.canonical for item in steady.work} - travels)
         if self._shadow:
             self._show_shadow(found, position, books.now)
         if chosen is None:
@@ -373,20 +397,32 @@ class LaneWorker:
         books.save_position(taken)
         return Push(intent, self._request(chosen.action, records, len(records)), self._send_before, chosen.work)
 
-    def _observe(self, books: LaneTransaction, position: Position) -> Round:
-        """Look at what is hinted or due; the caller saves the ledger rows, everything else is in the books."""
+    def _find(self, books: LaneTransaction) -> None:
+        """Find what is hinted or due."""
         most = self._policy.max_records
         looked_at = most + min(most, LOOK_AHEAD)
-        seen = books.observe(hinted=looked_at, due=looked_at, suspects=most)
-        at = Circumstances(
-            books.now, self._identity.operator_keys, self._mapping, self._policy, position.doubted_before
-        )
-        found = look_at(seen, at, books.withdrawal_count)
+        books.find(hinted=looked_at, due=looked_at, suspects=most)
+
+    def _sort_steady(self, books: LaneTransaction, position: Position) -> Sorted:
+        """Decide about the found EVSEs that need no more than a comparison; in shadow mode about none."""
+        if self._shadow:
+            return NOTHING_STEADY
+        seen = books.steady(reassert_every=self._policy.reassert_every, doubted_before=position.doubted_before)
+        return sort_steady(seen, self._circumstances(books, position))
+
+    def _observe(self, books: LaneTransaction, position: Position, steady: Sorted) -> Round:
+        """Look at the found EVSEs that are not steady; the caller saves the ledger rows and consumes the hints."""
+        seen = books.observe(besides={*steady.quiet, *(item.record.canonical for item in steady.work)})
+        found = look_at(seen, self._circumstances(books, position), books.withdrawal_count)
         books.forget(found.forget)
         books.replace_rejections([item.canonical for item in seen], found.rejected)
-        books.consume_hints()
         self._telemetry.observed(found)
         return found
+
+    def _circumstances(self, books: LaneTransaction, position: Position) -> Circumstances:
+        return Circumstances(
+            books.now, self._identity.operator_keys, self._mapping, self._policy, position.doubted_before
+        )
 
     def _show_shadow(self, found: Round, position: Position, now: datetime) -> None:
         """Log what would be sent, and look again after a while."""
@@ -396,7 +432,8 @@ class LaneWorker:
             self._due["ready"] = now + BUSY_FOR
 
     def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
-        if self._shadow or self._sweep is not None or not self._is_due("full_load"):
+        first = position.full_load_tried_at is None
+        if self._shadow or (self._sweep is not None and not first) or not self._is_due("full_load"):
             return False
         if not full_load_due(position, books.now, self._policy):
             return False
@@ -405,6 +442,10 @@ class LaneWorker:
 
     def _full_load(self, books: LaneTransaction, position: Position) -> Push | None:
         """Commit to a full load, unless something could be lost or withdrawn by it."""
+        if position.full_load_tried_at is None:
+            # The hints of a whole fleet: it carries what they speak of, and a sweep looks at all that it leaves out.
+            books.drop_hints()
+            self._sweep = self._store.sweep(asserted_before=position.doubted_before)
         late = position.debt_at is not None and position.debt_at > books.now
         if late or not books.clean():
             self._telemetry.full_load_postponed("the ledger has doubts, debts, refusals or withdrawals")

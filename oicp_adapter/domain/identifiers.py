@@ -64,9 +64,14 @@ def parse_evse_id(text: str) -> ParsedEvseId:
         MalformedIdentifierError: The text follows neither grammar.
     """
     if match := _ISO_EVSE.fullmatch(text) or _DIN_EVSE.fullmatch(text):
-        operator = CanonicalOperatorId((match[1] + match[2]).upper())
-        return ParsedEvseId(EvseId(text), evse_key(text), operator)
+        return ParsedEvseId(EvseId(text), evse_key(text), CanonicalOperatorId((match[1] + match[2]).upper()))
     raise MalformedIdentifierError(kind="EvseID", text=text)
+
+
+def operator_of(text: str) -> CanonicalOperatorId | None:
+    """Return the operator that an EvseID names, as `parse_evse_id` does at a fraction of its price; None: malformed."""
+    match = _ISO_EVSE.fullmatch(text) or _DIN_EVSE.fullmatch(text)
+    return CanonicalOperatorId((match[1] + match[2]).upper()) if match else None
 
 
 def evse_key(text: str) -> CanonicalEvseId:

@@ -6,11 +6,23 @@ Builds in SQL what `domain.resolution.resolve` decides in Python, for statements
 3. Of equal windows it does not matter here which one wins: what is published is the same.
 """
 
-from collections import defaultdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Text, and_, case, func, literal_column, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+)
 
 from oicp_adapter.domain.statuses import USABILITY, OicpStatus, Status, StatusMapping, TemporaryStatus, normalise
 from oicp_adapter.store.expressions import (
@@ -44,21 +56,53 @@ def effective_rows(mapping: StatusMapping, now: datetime, *where: ColumnElement[
         Columns `evse_id`, `key`, `operator_id`, `oicp` (what is to be published) and `valid_until` (the next instant at
         which that can change; NULL: no window is ahead).
     """
-    status = evse_status.c
-    key = EvseKey(status.evse_id)
+    key = EvseKey(evse_status.c.evse_id)
     inner = (
-        select(
-            status.evse_id,
-            status.operator_id,
-            key.label("key"),
-            charger_status(status.status, mapping).label("charger"),
-            _winning_rank(key, now).label("rank"),
-            next_boundary(key, now).label("valid_until"),
-        )
+        _chargers(mapping, _winning_rank(key, now), next_boundary(key, now))
         .where(*where)
         .offset(0)  # a fence: else both planners compute each subquery again wherever its value is used
         .subquery("resolved")
     )
+    return _resolved(inner, mapping)
+
+
+def effective_fleet(mapping: StatusMapping, now: datetime, *where: ColumnElement[bool]) -> Select[Any]:
+    """
+    Return the statement that does the same for a whole fleet: it reads the windows once, instead of for each row.
+
+    Args:
+        where: Which rows.
+    """
+    window = temporary_status.c
+    key = EvseKey(window.evse_id)
+    ahead = (
+        select(
+            key.label("key"),
+            func.min(_rank(now)).label("rank"),
+            func.min(_boundary(now), type_=UtcTimestamp()).label("valid_until"),
+        )
+        .where(_known(), not_over(unindexed(window.valid_to), window.ended_at, now))
+        .group_by(key)
+        .subquery("ahead")
+    )
+    chargers = _chargers(mapping, ahead.c.rank, ahead.c.valid_until)
+    inner = chargers.select_from(evse_status.outerjoin(ahead, ahead.c.key == EvseKey(evse_status.c.evse_id)))
+    return _resolved(inner.where(*where).subquery("resolved"), mapping)
+
+
+def _chargers(mapping: StatusMapping, rank: ColumnElement[Any], valid_until: ColumnElement[Any]) -> Select[Any]:
+    status = evse_status.c
+    return select(
+        status.evse_id,
+        status.operator_id,
+        EvseKey(status.evse_id).label("key"),
+        charger_status(status.status, mapping).label("charger"),
+        rank.label("rank"),
+        valid_until.label("valid_until"),
+    )
+
+
+def _resolved(inner: Subquery, mapping: StatusMapping) -> Select[Any]:
     return select(
         inner.c.evse_id,
         inner.c.key,
@@ -80,33 +124,46 @@ def live(operators: ColumnElement[Any], scope: frozenset[str]) -> ColumnElement[
 
 def charger_status(status: ColumnElement[Any], mapping: StatusMapping) -> ColumnElement[str]:
     """Return the OICP status of a charger's own word; of a word that the table does not know, that of Unknown."""
-    words: dict[OicpStatus, list[str]] = defaultdict(list)
-    for known in Status:
-        words[mapping.oicp(known)].append(normalise(known))
-    word = Word(status)
-    whens = [(word.in_([constant(item) for item in group]), constant(oicp)) for oicp, group in words.items()]
-    return case(*whens, else_=constant(mapping.oicp(Status.UNKNOWN)))
+    words = {constant(normalise(known)): constant(mapping.oicp(known)) for known in Status}
+    # The word is computed once: what is compared stands behind CASE.
+    return case(words, value=Word(status), else_=constant(mapping.oicp(Status.UNKNOWN)))
 
 
 def next_boundary(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
     """Return the first instant after *now* at which a window of an EVSE starts or ends; NULL when none does."""
     window = temporary_status.c
-    start = WindowStart(window.valid_from)
-    end = Earlier(WindowLimit(window.valid_to), WindowLimit(window.ended_at))
-    over = and_(end.is_not(None), or_(end <= start, end <= now))
-    boundary = case((over, null()), (start > now, start), else_=end)
-    known = Kind(window.status).in_([constant(kind.lower()) for kind in TemporaryStatus])
     ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
-    earliest = func.min(boundary, type_=UtcTimestamp())
-    return select(earliest).where(EvseKey(window.evse_id) == key, known, ahead).scalar_subquery()
+    earliest = func.min(_boundary(now), type_=UtcTimestamp())
+    return select(earliest).where(EvseKey(window.evse_id) == key, _known(), ahead).scalar_subquery()
 
 
 def _winning_rank(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
     window = temporary_status.c
-    kind = Kind(window.status)
-    rank = case(*((kind == constant(name.lower()), literal_column(str(at))) for name, at in RANKS.items()))
-    applies = and_(window.valid_from <= now, not_over(unindexed(window.valid_to), window.ended_at, now))
-    return select(func.min(rank)).where(EvseKey(window.evse_id) == key, applies).scalar_subquery()
+    ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
+    return select(func.min(_rank(now))).where(EvseKey(window.evse_id) == key, ahead).scalar_subquery()
+
+
+def _boundary(now: datetime) -> ColumnElement[Any]:
+    """Return when a window next starts or ends; NULL: never again."""
+    window = temporary_status.c
+    start = WindowStart(window.valid_from)
+    end = Earlier(WindowLimit(window.valid_to), WindowLimit(window.ended_at))
+    over = and_(end.is_not(None), or_(end <= start, end <= now))
+    return case((over, null()), (start > now, start), else_=end)
+
+
+def _rank(now: datetime) -> ColumnElement[Any]:
+    """Return the rank of a window that is not over, if it applies now; NULL: it does not, or nobody knows its kind."""
+    window = temporary_status.c
+    kind, began = Kind(window.status), window.valid_from <= now
+    whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = [
+        (and_(kind == constant(name.lower()), began), literal_column(str(at))) for name, at in RANKS.items()
+    ]
+    return case(*whens)
+
+
+def _known() -> ColumnElement[bool]:
+    return Kind(temporary_status.c.status).in_([constant(kind.lower()) for kind in TemporaryStatus])
 
 
 def _published(charger: ColumnElement[str], rank: ColumnElement[int], mapping: StatusMapping) -> ColumnElement[str]:

@@ -26,7 +26,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from oicp_adapter.domain.errors import ConfigurationError, StoreUnavailableError, foreign_text
+from oicp_adapter.domain.identifiers import operator_of
+from oicp_adapter.store.expressions import OPERATOR_FUNCTION
 from oicp_adapter.store.failures import WAIT, mapped_errors
+from oicp_adapter.store.relations import Relations, name_relations
 from oicp_adapter.store.sqlite_file import connect
 from oicp_adapter.store.types import read_text
 
@@ -84,9 +87,10 @@ class Store:
         dialect: Which of the two stores it is.
         address: Its URL without the password.
         server: Host and port of the database server; a host that is empty or begins with `/` is this machine.
+        relations: What is read instead of the shared tables.
     """
 
-    def __init__(self, url: URL, *, clock: Clock) -> None:
+    def __init__(self, url: URL, *, clock: Clock, relations: Relations) -> None:
         """Connect to nothing yet; use `open_store`."""
         self.dialect: Dialect = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
         self.address = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
@@ -95,8 +99,11 @@ class Store:
         self._password = url.password
         self._name = f"the store {foreign_text(self.path)}" if self.path is not None else "the store"
         self._clock = clock
+        self.relations = relations
         self._own = _engine(url, self.dialect, pooled=False)
         self._pooled = self._own if self.dialect == "sqlite" else _engine(url, self.dialect, pooled=True)
+        for engine in {self._own, self._pooled}:
+            name_relations(engine, relations)
 
     def __repr__(self) -> str:
         return f"Store({self.address!r})"
@@ -167,7 +174,9 @@ class Store:
             return _server_time(own)
 
 
-def open_store(url: str, *, password: str | None = None, clock: Clock | None = None) -> Store:
+def open_store(
+    url: str, *, password: str | None = None, clock: Clock | None = None, relations: Relations | None = None
+) -> Store:
     """
     Open the shared store; connects with the first statement.
 
@@ -175,6 +184,7 @@ def open_store(url: str, *, password: str | None = None, clock: Clock | None = N
         url: `sqlite:////absolute/path.db` or `postgresql://user@host/database`.
         password: Takes the place of the one in the URL.
         clock: What SQLite takes for the time; None: the host's. PostgreSQL's own clock decides otherwise.
+        relations: What is read instead of the shared tables; None: nothing.
 
     Raises:
         ConfigurationError: The URL is none, or names another kind of database.
@@ -196,7 +206,7 @@ def open_store(url: str, *, password: str | None = None, clock: Clock | None = N
         raise ConfigurationError("store.url names no file", cure="use sqlite:////absolute/path.db")
     if backend == "sqlite" and parsed.query:
         raise ConfigurationError("store.url has options after its file's name", cure="leave out what begins with ?")
-    return Store(parsed, clock=clock or system_clock)
+    return Store(parsed, clock=clock or system_clock, relations=relations or Relations())
 
 
 @contextmanager
@@ -261,8 +271,13 @@ def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     driver = cast("sqlite3.Connection", connection)
     driver.text_factory = read_text
+    driver.create_function(OPERATOR_FUNCTION, 1, _operator_of, deterministic=True)
     driver.execute("PRAGMA synchronous = FULL").close()
     driver.execute("PRAGMA foreign_keys = OFF").close()
+
+
+def _operator_of(evse_id: object) -> str | None:
+    return operator_of(evse_id.decode(errors="replace")) if isinstance(evse_id, bytes) else None
 
 
 def _begin_sqlite(connection: Connection) -> None:

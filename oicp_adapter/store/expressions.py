@@ -43,6 +43,13 @@ _WORD_SQL: Final = {
     "sqlite": "lower(replace(replace(replace({0}, '_', ''), '-', ''), ' ', ''))",
     "postgresql": "lower(translate({0}, '_- ', '') COLLATE \"C\")",
 }
+OPERATOR_FUNCTION: Final = "oicp_evse_operator"
+"""Our own function, on each of the adapter's connections to SQLite; see `EvseOperator`."""
+
+_ISO_EVSE: Final = r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,30}$"
+_DIN_EVSE: Final = r"^\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}$"
+_ISO_OPERATOR_LENGTH: Final = 5
+_DIN_OPERATOR: Final = r"^\+?[0-9]{1,3}\*[0-9]{3}"
 _EARLIEST: Final = "TIMESTAMPTZ '0001-01-02 00:00:00+00'"
 _LATEST: Final = "TIMESTAMPTZ '9999-12-30 00:00:00+00'"
 _SIX_DIGITS: Final = "({0} || substr('.000000', length({0}) - 18))"
@@ -57,6 +64,13 @@ class EvseKey(FunctionElement[str]):
 
 class OperatorKey(FunctionElement[str]):
     """`domain.identifiers.operator_key` of a column."""
+
+    type = KeyText()
+    inherit_cache = True
+
+
+class EvseOperator(FunctionElement[str]):
+    """`domain.identifiers.operator_of` of a column: the operator that an EvseID names, NULL for a malformed one."""
 
     type = KeyText()
     inherit_cache = True
@@ -202,6 +216,16 @@ def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> li
 @compiles(OperatorKey)
 def _key_sql(element: FunctionElement[str], compiler: SQLCompiler, **kw: Any) -> str:
     return KEY_SQL[compiler.dialect.name].format(*_args(element, compiler, **kw))
+
+
+@compiles(EvseOperator)
+def _evse_operator_sql(element: EvseOperator, compiler: SQLCompiler, **kw: Any) -> str:
+    (column,) = _args(element, compiler, **kw)
+    if compiler.dialect.name == "sqlite":
+        return f"{OPERATOR_FUNCTION}(CAST({column} AS BLOB))"  # as text, what is no UTF-8 would be an error
+    iso = f"left({KEY_SQL['postgresql'].format(column)}, {_ISO_OPERATOR_LENGTH})"
+    din = f"translate(substring({column} from '{_DIN_OPERATOR}'), '*+', '')"
+    return f"CASE WHEN {column} ~ '{_ISO_EVSE}' THEN {iso} WHEN {column} ~ '{_DIN_EVSE}' THEN {din} END"
 
 
 @compiles(Word)

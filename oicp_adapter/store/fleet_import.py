@@ -23,6 +23,7 @@ from oicp_adapter.domain.unserved import is_operator_id, unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
 from oicp_adapter.store.ledger import insert_into
+from oicp_adapter.store.relations import require_ours
 from oicp_adapter.store.schema import evse_location, evse_status
 
 PAGE: Final = 1000
@@ -109,8 +110,10 @@ def import_fleet(store: Store, rows: Iterable[Mapping[str, Any]]) -> ImportRepor
         What was done. Rows are written by pages: after an error those before it stand, and the import can be repeated.
 
     Raises:
+        RequestRefusedError: NOT_PERMITTED where the settings name a relation for statuses, which is somebody else's.
         StoreError: The store could not be written.
     """
+    require_ours(store.relations, evse_status)
     report = ImportReport()
     accepted = _accepted(rows, report)
     while page := list(islice(accepted, PAGE)):

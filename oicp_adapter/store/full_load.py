@@ -4,7 +4,8 @@ Prepares, streams and settles a full load, in statements over the whole lane.
 1. What a full load carries is fixed before it is sent, and kept until its outcome is known: the ledger says afterwards
    what was sent, not what holds by then.
 2. What a full load does not carry is gone from the hub once it is acknowledged.
-3. A charging spot travels in the spelling that the ledger holds, which was judged well-formed.
+3. A charging spot travels in the spelling that the ledger holds, which was judged well-formed; one that is not in the
+   ledger yet in the smallest well-formed one that the store has.
 """
 
 from collections.abc import Iterator
@@ -25,15 +26,15 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     select,
     update,
 )
 
-from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
-from oicp_adapter.store.effective import effective_rows, live
-from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import Earlier, EvseKey, Later, OperatorKey
+from oicp_adapter.store.effective import effective_fleet, effective_rows, live
+from oicp_adapter.store.engine import Store, raw
+from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, among
 from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp
@@ -59,6 +60,11 @@ _CLEARED: Final = (
     "refused_status",
     "batch_cap",
 )
+_PAGE_OF_RECORDS: Final = f"""
+SELECT canonical, evse_id, status FROM oicp_full_load WHERE lane = {{mark}} AND canonical > {{mark}}
+ORDER BY canonical LIMIT {PAGE}
+"""  # noqa: S608 - a number of ours
+_STATUSES: Final = {each.value: each for each in OicpStatus}
 _COLUMNS: Final = ("lane", "canonical", "evse_id", "status", "valid_until")
 
 
@@ -79,20 +85,27 @@ class FullLoadCount:
 def prepare(
     connection: Connection, lane: str, scope: frozenset[str], mapping: StatusMapping, now: datetime
 ) -> FullLoadCount:
-    """Fix what a full load would carry at *now*; what would be missing from it becomes due."""
+    """
+    Fix what a full load would carry at *now*; what would be missing from it becomes due.
+
+    EVSEs that are not in the ledger yet travel too, in their smallest spelling.
+    """
     drop(connection, lane)
     operators = OperatorKey(evse_status.c.operator_id)
-    own = effective_rows(mapping, now, live(operators, scope)).subquery("own")
-    connection.execute(
-        insert(full_load).from_select(
-            _COLUMNS,
-            select(ledger.c.lane, ledger.c.canonical, ledger.c.evse_id, own.c.oicp, own.c.valid_until)
-            .join(own, own.c.evse_id == ledger.c.evse_id)
-            .where(ledger.c.lane == lane, own.c.key == ledger.c.canonical),
-        )
+    own = effective_fleet(mapping, now, live(operators, scope)).subquery("own")
+    known = and_(ledger.c.lane == lane, ledger.c.canonical == own.c.key)
+    as_known = ledger.c.evse_id == own.c.evse_id
+    new = and_(ledger.c.canonical.is_(None), among(EvseOperator(own.c.evse_id), scope))
+    rows = (
+        select(literal(lane), own.c.key, own.c.evse_id, own.c.oicp, own.c.valid_until)
+        .select_from(own.outerjoin(ledger, known))
+        .where(or_(as_known, new))
+        .order_by(own.c.evse_id)
     )
+    carried = insert_into(connection.dialect, full_load).from_select(_COLUMNS, rows).on_conflict_do_nothing()
+    connection.execute(carried)
     _add_other_spellings(connection, lane, scope, mapping, now)
-    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
+    records = count_records(connection, lane)
     missing = connection.execute(
         update(ledger)
         .where(
@@ -157,6 +170,12 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
     return records
 
 
+def count_records(connection: Connection, lane: str) -> int:
+    """Count the records of a lane's full load."""
+    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
+    return records
+
+
 def drop(connection: Connection, lane: str) -> None:
     """Forget the records of a lane's full load."""
     connection.execute(delete(full_load).where(full_load.c.lane == lane))
@@ -172,17 +191,13 @@ def full_load_records(store: Store, lane: str) -> Iterator[Record]:
         StoreError: The store could not be read.
     """
     last = ""
+    mark = {"sqlite": "?", "postgresql": "%s"}[store.dialect]
+    page = _PAGE_OF_RECORDS.format(mark=mark)
     while True:
-        page = (
-            select(full_load.c.canonical, full_load.c.evse_id, full_load.c.status)
-            .where(full_load.c.lane == lane, full_load.c.canonical > last)
-            .order_by(full_load.c.canonical)
-            .limit(PAGE)
-        )
         with store.reading(by_key=True) as connection:
-            rows = connection.execute(page).all()
+            rows = raw(connection).execute(page, (lane, last)).fetchall()
         for canonical, evse_id, status in rows:
-            yield Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
+            yield Record(canonical, evse_id, _STATUSES[status])
         if len(rows) < PAGE:
             return
         last = rows[-1][0]

@@ -10,10 +10,9 @@ Takes the hints of a lane: reads them, sends on those that belong to others, del
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from sqlalchemy import Connection, Select, bindparam, delete, insert, not_, select, union_all
@@ -36,8 +35,7 @@ _STAND_IN: Final = (
 """A temporary table hides one of the same name, in PostgreSQL and in SQLite."""
 
 
-@dataclass(frozen=True, slots=True)
-class HintRow:
+class HintRow(NamedTuple):
     """
     One hint.
 
@@ -104,6 +102,11 @@ def delete_hints(connection: Connection, ids: Collection[int]) -> None:
     """Delete exactly these hints."""
     if ids:
         connection.execute(delete(hint).where(among_ids(hint.c.id, ids)))
+
+
+def drop_hints(connection: Connection, operator_keys: Collection[str]) -> None:
+    """Delete all hints for these operators that are there now."""
+    connection.execute(delete(hint).where(among(hint.c.operator_key, operator_keys)))
 
 
 def ledger_lanes(connection: Connection, evse_keys: Collection[str]) -> set[tuple[str, str]]:

@@ -9,33 +9,34 @@ Gives the worker of a lane its store: one connection, looks that cost next to no
 
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
 
 from sqlalchemy import Connection
 
 from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.store import full_load, hints, ledger, observing, position, withdrawals
+from oicp_adapter.store import acknowledging, full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.courtesy import Courtesy
 from oicp_adapter.store.engine import Store, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.steady import read_steady
 from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
 from oicp_adapter.store.types import read_instant
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.identity import StoreIdentity
-from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected
+from oicp_adapter.sync.model import Acknowledgement, Entry, Intent, Observation, Policy, Position, Rejected, Steady
 
 __all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
 
-HINTS_PER_EVSE: Final = 2
-"""Hints read for each EVSE that is wanted, since a charger that flickers leaves several."""
+HINTS_PER_EVSE: Final = 4
+"""Hints read for each EVSE that is wanted where chargers flicker, so that each leaves several."""
 
 _LOOK_SQLITE: Final = (
     "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IN ({marks}))"
@@ -43,9 +44,10 @@ _LOOK_SQLITE: Final = (
     " (SELECT min(due_at) FROM oicp_ledger WHERE lane = ?)"
 )
 _LOOK_POSTGRESQL: Final = (
-    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key = ANY (%s))"
+    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key = ANY (%(keys)s))"
     " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
-    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = %s), clock_timestamp()"
+    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = %(lane)s), clock_timestamp(),"
+    " EXISTS (SELECT 1 FROM oicp_lane WHERE lane = %(lane)s AND (holder IS NULL OR expires_at <= clock_timestamp()))"
 )
 
 
@@ -58,11 +60,13 @@ class Look:
         hinted: There is a hint for the lane, or one for nobody.
         due_at: The next instant at which an EVSE must be looked at; None: there is none.
         now: By the database's clock.
+        free: Nobody leads the lane, for certain.
     """
 
     hinted: bool
     due_at: datetime | None
     now: datetime
+    free: bool = False
 
 
 class LaneTransaction:
@@ -83,7 +87,8 @@ class LaneTransaction:
         self._mapping = mapping
         self.position = position.lock_position(connection, scope.lane)
         self.now, self.intent = position.read_clock_and_intent(connection, store, scope.lane)
-        self._read: list[int] = []
+        self._taken: list[hints.HintRow] = []
+        self._found: dict[str, datetime | None] = {}
         self._strays: set[tuple[str, str]] = set()
 
     def read_clock(self) -> datetime:
@@ -91,9 +96,9 @@ class LaneTransaction:
         self.now = self._store.now(self._connection)
         return self.now
 
-    def observe(self, *, hinted: int, due: int, suspects: int) -> Sequence[Observation]:
+    def find(self, *, hinted: int, due: int, suspects: int) -> Self:
         """
-        Read what must be looked at: hinted EVSEs, the oldest hint first, then due ones, the longest due first.
+        Find what must be looked at: hinted EVSEs, the oldest hint first, then due ones, the longest due first.
 
         Args:
             hinted: At most so many with a hint.
@@ -101,22 +106,58 @@ class LaneTransaction:
             suspects: At most so many that are due and failed since they were last acknowledged.
 
         Returns:
-            Each EVSE once. Call `consume_hints` in the same transaction once the ledger says what was seen.
+            This transaction, in which `steady` and `observe` read about them.
         """
-        lane, keys = self._scope.lane, self._scope.operator_keys
-        taken: list[hints.HintRow] = []
-        changed: dict[str, datetime] = {}
-        for item in hints.read_hints(self._connection, keys, HINTS_PER_EVSE * hinted):
-            if item.evse_key in changed or len(changed) < hinted:
-                changed.setdefault(item.evse_key, item.created_at)
-                taken.append(item)
+        lane = self._scope.lane
+        changed = self._take_hints(hinted, hinted)
+        if len(self._taken) >= hinted > 2 * len(changed):
+            changed = self._take_hints(hinted, HINTS_PER_EVSE * hinted)
         room = max(math.ceil(due / 10), due - len(changed))
         waiting = observing.read_due(self._connection, lane, self.now, due=room, suspects=suspects)
-        canonicals = list(dict.fromkeys([*changed, *waiting]))
-        found = observing.read_found(self._connection, canonicals, self.now)
-        self._read = [item.id for item in taken]
+        self._found = changed | {key: None for key in waiting if key not in changed}
+        return self
+
+    def _take_hints(self, evses: int, limit: int) -> dict[str, datetime | None]:
+        """Read hints about at most so many EVSEs; return since when each of them is hinted at."""
+        self._taken = []
+        changed: dict[str, datetime | None] = {}
+        for item in hints.read_hints(self._connection, self._scope.operator_keys, limit):
+            if item.evse_key in changed or len(changed) < evses:
+                changed.setdefault(item.evse_key, item.created_at)
+                self._taken.append(item)
+        return changed
+
+    def steady(self, *, reassert_every: timedelta, doubted_before: datetime | None) -> Sequence[Steady]:
+        """Read those of the found EVSEs that are steady, in no order."""
+        if self._store.relations.named():
+            return []  # it finds rows one by one, which needs indexes that nobody may have made
+        for_nobody = {item.evse_key for item in self._taken if item.operator_key is None}
+        found = {key: at for key, at in self._found.items() if key not in for_nobody} if for_nobody else self._found
+        return read_steady(
+            self._connection,
+            self._scope,
+            found,
+            now=self.now,
+            reassert_every=reassert_every,
+            doubted_before=doubted_before,
+        )
+
+    def observe(self, besides: Collection[str] = ()) -> Sequence[Observation]:
+        """
+        Read everything about the found EVSEs.
+
+        Args:
+            besides: Those of them about which nothing more must be known.
+
+        Returns:
+            Each EVSE once. Call `consume_hints` in the same transaction once the ledger says what was seen.
+        """
+        keys = self._scope.operator_keys
+        changed = {key: at for key, at in self._found.items() if key not in besides}
+        taken = [item for item in self._taken if item.evse_key in changed]
+        found = observing.read_found(self._connection, changed, self.now)
         self._strays = observing.strays(taken, found, keys) | self._ledgers_of(taken)
-        seen = observing.observations(self._connection, self._scope, canonicals, found, changed)
+        seen = observing.observations(self._connection, self._scope, list(changed), found, changed)
         ours = {item.evse_key for item in taken if item.operator_key is not None}
         return [item for item in seen if item.rows or item.entry or item.canonical in ours]
 
@@ -135,11 +176,20 @@ class LaneTransaction:
         found = observing.read_found(self._connection, wanted, self.now)
         return observing.observations(self._connection, self._scope, wanted, found, {})
 
-    def consume_hints(self) -> None:
-        """Delete exactly the hints that the last `observe` read; those that belong to others are sent on to them."""
+    def consume_hints(self, but: Collection[str] = ()) -> None:
+        """
+        Delete exactly the hints that the last `find` read; those that belong to others are sent on to them.
+
+        Args:
+            but: EVSEs whose hints stay, for nothing was done about them.
+        """
         hints.send_on(self._connection, self._strays, self.now)
-        hints.delete_hints(self._connection, self._read)
-        self._read, self._strays = [], set()
+        hints.delete_hints(self._connection, [item.id for item in self._taken if item.evse_key not in but])
+        self._taken, self._found, self._strays = [], {}, set()
+
+    def drop_hints(self) -> None:
+        """Delete all hints about EVSEs of the lane that are there now; a sweep must look at every EVSE afterwards."""
+        hints.drop_hints(self._connection, self._scope.operator_keys)
 
     def entries(self, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
         """Return the ledger rows of these EVSEs; those without one are absent."""
@@ -148,6 +198,10 @@ class LaneTransaction:
     def save(self, entries: Sequence[Entry]) -> None:
         """Insert or replace ledger rows, each EVSE at most once."""
         ledger.write_entries(self._connection, self._scope.lane, entries)
+
+    def acknowledge(self, done: Acknowledgement) -> None:
+        """Let the ledger say of all records of a request that the hub has acknowledged them."""
+        acknowledging.acknowledge(self._connection, self._scope.lane, done)
 
     def forget(self, canonicals: Collection[str]) -> None:
         """Delete ledger rows."""
@@ -162,6 +216,10 @@ class LaneTransaction:
         if new != self.position:
             position.write_position(self._connection, self._scope.lane, new)
             self.position = new
+
+    def leaders(self) -> Mapping[str, str]:
+        """Return who leads which lane now; lanes that nobody leads are absent."""
+        return position.read_leaders(self._connection, self.now)
 
     def known_identity(self) -> StoreIdentity | None:
         """Return what the lane knows of its store; None: it never worked with one."""
@@ -200,6 +258,10 @@ class LaneTransaction:
         """Let the ledger say what the acknowledged full load did; return how many records it carried."""
         with whole_table(self._connection):
             return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
+
+    def full_load_records(self) -> int:
+        """Count the records of the lane's full load."""
+        return full_load.count_records(self._connection, self._scope.lane)
 
     def drop_full_load(self) -> None:
         """Forget the records of the full load."""
@@ -288,6 +350,13 @@ class LaneStore:
         with self._guarded() as connection:
             return find_identity(connection, self.store, hub_url=self._hub_url)
 
+    def count_rows(self) -> None:
+        """Let PostgreSQL know now how large the ledger has become, or it plans for an empty one for some minutes."""
+        if self.store.dialect == "postgresql":
+            # Whoever may not, or must wait for another who does the same, has worse plans for a while.
+            with suppress(StoreError), self.reading() as connection:
+                raw(connection).execute("ANALYZE oicp_ledger")
+
     def sweep(self, *, asserted_before: datetime | None = None, page: int = PAGE) -> Iterator[SweepPage]:
         """
         Compare the whole lane with its ledger, a page each step; see `sweep.sweep_lane`.
@@ -329,9 +398,9 @@ class LaneStore:
         return Look(bool(hinted), due_at, now)
 
     def _look_postgresql(self, connection: Connection) -> Look:
-        statement = raw(connection).execute(_LOOK_POSTGRESQL, (list(self.scope.operator_keys), self.scope.lane))
-        hinted, due_at, now = statement.fetchone()
-        return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC))
+        values = {"keys": list(self.scope.operator_keys), "lane": self.scope.lane}
+        hinted, due_at, now, free = raw(connection).execute(_LOOK_POSTGRESQL, values).fetchone()
+        return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC), free)
 
     @contextmanager
     def _guarded(self) -> Iterator[Connection]:

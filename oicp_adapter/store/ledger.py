@@ -4,6 +4,7 @@ Reads and writes a lane's ledger and the rejections beside it.
 Every write belongs into a transaction that has locked the lane's row: nobody else touches these rows then.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -14,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Executable,
-    Row,
     Table,
     and_,
     bindparam,
@@ -22,15 +22,15 @@ from sqlalchemy import (
     delete,
     not_,
     or_,
-    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store.engine import raw
 from oicp_adapter.store.expressions import Differs, among, among_bound
 from oicp_adapter.store.schema import ledger, rejection
-from oicp_adapter.store.types import UtcTimestamp, array_type, timestamp_text
+from oicp_adapter.store.types import UtcTimestamp, array_type, read_instant, timestamp_text
 from oicp_adapter.sync.model import Entry, Presence, Rejected, WindowEdge
 
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
@@ -60,10 +60,18 @@ _REGISTER_POSTGRESQL: Final = _REGISTER.format(
     end=" FROM unnest(%s::text[], %s::text[]) AS fresh (canonical, evse_id)",
 )
 
-_READ_ENTRIES: Final = select(*ENTRY_COLUMNS).where(
-    ledger.c.lane == bindparam("lane"), among_bound(ledger.c.canonical, "keys")
-)
+_NAMES: Final = ", ".join(f"l.{name}" for name in ENTRY_FIELDS)
+_READ_SQLITE: Final = f"""
+SELECT {_NAMES} FROM oicp_ledger AS l WHERE l.lane = ? AND l.canonical IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - names of our own columns
+_READ_POSTGRESQL: Final = f"""
+SELECT {_NAMES} FROM (SELECT %s::text AS lane, unnest(%b::text[]) AS key OFFSET 0) AS k
+CROSS JOIN LATERAL (SELECT * FROM oicp_ledger AS l WHERE l.lane = k.lane AND l.canonical = k.key OFFSET 0) AS l
+"""  # noqa: S608 - names of our own columns
+"""One key after the other: PostgreSQL would walk the lane's whole index where it knows nothing of a table yet."""
+
 _INSTANTS: Final = tuple(at for at, column in enumerate(ENTRY_COLUMNS) if isinstance(column.type, UtcTimestamp))
+_FLIPPED: Final = ENTRY_FIELDS.index("flipped")
 _MEMBERS: Final[Sequence[tuple[int, Mapping[str | None, Any]]]] = tuple(
     (ENTRY_FIELDS.index(name), {None: None} | {member.value: member for member in words})
     for name, words in (
@@ -80,15 +88,23 @@ def read_entries(connection: Connection, lane: str, canonicals: Collection[str])
     """Return the ledger rows of these EVSEs; those without one are absent."""
     if not canonicals:
         return {}
-    rows = connection.execute(_READ_ENTRIES, {"lane": lane, "keys": sorted(canonicals)})
-    return {entry.canonical: entry for entry in map(entry_of, rows.all())}
+    keys = sorted(canonicals)
+    if connection.dialect.name == "sqlite":
+        rows = raw(connection).execute(_READ_SQLITE, (lane, json.dumps(keys))).fetchall()
+    else:
+        rows = raw(connection).execute(_READ_POSTGRESQL, (lane, keys)).fetchall()
+    return {entry.canonical: entry for entry in map(entry_of, rows)}
 
 
-def entry_of(row: Row[Any]) -> Entry:
-    """Return the entry that the columns `ENTRY_COLUMNS`, first in a row, hold."""
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Return the entry that the columns `ENTRY_COLUMNS`, first in a row, hold, whoever read them."""
     values = list(row[: len(ENTRY_FIELDS)])
+    for at in _INSTANTS:
+        if values[at] is not None:
+            values[at] = read_instant(values[at])
     for at, members in _MEMBERS:
         values[at] = members[values[at]]
+    values[_FLIPPED] = bool(values[_FLIPPED])
     return Entry(*values)
 
 

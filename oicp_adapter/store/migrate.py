@@ -19,13 +19,15 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, exc, text
+from sqlalchemy import Connection, exc, select, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
 from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.migrations.hints import hints_are_whole, restore_hints
+from oicp_adapter.store.relations import relation_problems
+from oicp_adapter.store.schema import schema_support
 from oicp_adapter.store.sqlite_file import create
 
 VERSION_TABLE: Final = "oicp_schema_version"
@@ -57,15 +59,18 @@ class SchemaState:
     Attributes:
         current: The revision of the store; None: never migrated.
         wanted: The revision that this program needs.
+        oldest: Of a store of a later version, the revision that the oldest program wants which can still work with it;
+            None: the store is of no later version.
     """
 
     current: str | None
     wanted: str
+    oldest: str | None = None
 
     @property
     def is_current(self) -> bool:
         """Whether this program can work with the store as it is."""
-        return self.current == self.wanted
+        return self.current == self.wanted or (self.oldest is not None and self.oldest <= self.wanted)
 
 
 def upgrade(store: Store) -> SchemaState:
@@ -110,7 +115,7 @@ def _upgrade(store: Store) -> SchemaState:
             connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         state = _state(connection)
-        if state.is_current and hints_are_whole(connection):
+        if state.is_current and (state.oldest is not None or hints_are_whole(connection)):
             return state
         if store.dialect == "postgresql":
             _lock_shared_tables(connection)
@@ -134,9 +139,11 @@ def check(store: Store) -> SchemaState:
     Tell which version the tables have; changes nothing.
 
     Raises:
-        StoreError: The store could not be read.
+        StoreError: The store could not be read, or a relation of the settings cannot be used.
     """
     with store.reading() as connection:
+        for problem in relation_problems(connection):
+            raise problem
         return _state(connection)
 
 
@@ -161,10 +168,13 @@ def _lock_shared_tables(connection: Connection) -> None:
 
 def _state(connection: Connection) -> SchemaState:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    if wanted is None:
+    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    if not known:
         raise StoreSchemaError("this program has lost its migrations", cure="install it anew")
-    return SchemaState(context.get_current_revision(), wanted)
+    current = context.get_current_revision()
+    if current is None or current in known:
+        return SchemaState(current, known[0])
+    return SchemaState(current, known[0], connection.execute(select(schema_support.c.oldest)).scalar())
 
 
 def _config() -> Config:

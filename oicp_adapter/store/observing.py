@@ -114,7 +114,7 @@ def observations(
     scope: LaneScope,
     canonicals: Sequence[str],
     found: Mapping[str, Found],
-    changed: Mapping[str, datetime],
+    changed: Mapping[str, datetime | None],
 ) -> Sequence[Observation]:
     """Put together what was found of each EVSE, its rows of other lanes left out, with its ledger row."""
     entries = read_entries(connection, scope.lane, canonicals)

@@ -6,6 +6,7 @@ waiting for the lock would be taken for a living one.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from functools import cache
@@ -34,6 +35,9 @@ _WRITE_POSITION: Final = (
     .where(lane_row.c.lane == bindparam("which"))
     .values({name: bindparam(name) for name in _POSITION_FIELDS})
 )
+_LEADERS: Final = select(lane_row.c.lane, lane_row.c.holder).where(
+    lane_row.c.holder.is_not(None), lane_row.c.expires_at > bindparam("now", type_=UtcTimestamp())
+)
 _READ_INTENT: Final = select(*_INTENT_COLUMNS).where(intent_row.c.lane == bindparam("lane"))
 _CLEAR_INTENT: Final = delete(intent_row).where(intent_row.c.lane == bindparam("lane"))
 _NOW: Final = type_coerce(func.clock_timestamp(), UtcTimestamp()).label("now")
@@ -50,6 +54,17 @@ def read_position(connection: Connection, lane: str) -> Position:
     return Position(*row) if row else Position()
 
 
+def lane_position(store: Store, lane: str) -> tuple[Position, datetime]:
+    """
+    Return where a lane stands, and the time by the database's clock; locks nothing.
+
+    Raises:
+        StoreError: The store could not be read.
+    """
+    with store.reading() as connection:
+        return read_position(connection, lane), store.now(connection)
+
+
 def lock_position(connection: Connection, lane: str) -> Position:
     """Lock a lane's row until the transaction ends, and return where the lane stands; makes the row when it is new."""
     row = connection.execute(_LOCK_POSITION, {"lane": lane}).first()
@@ -58,6 +73,11 @@ def lock_position(connection: Connection, lane: str) -> Position:
         connection.execute(fresh.on_conflict_do_nothing())
         row = connection.execute(_LOCK_POSITION, {"lane": lane}).one()
     return Position(*row)
+
+
+def read_leaders(connection: Connection, now: datetime) -> Mapping[str, str]:
+    """Return who leads which lane now; lanes that nobody leads are absent."""
+    return dict(connection.execute(_LEADERS, {"now": now}).all())
 
 
 def write_position(connection: Connection, lane: str, position: Position) -> None:
@@ -91,7 +111,7 @@ def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
         "epoch": intent.epoch,
         "attempt": intent.attempt,
         "action": intent.action.value,
-        "records": json.dumps([[r.canonical, r.evse_id, r.status.value] for r in intent.records]),
+        "records": json.dumps(intent.records),
         "started_at": intent.started_at,
         "silent_until": intent.silent_until,
         "suspect": intent.suspect,

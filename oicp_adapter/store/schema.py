@@ -159,6 +159,8 @@ class LaneRow(StoreTable, table=True):
     full_load_requested_at: datetime | None = _instant()
     full_load_requested_by: str | None = Field(sa_type=Text)
     distrusted_at: datetime | None = _instant()
+    wanted_by: str | None = Field(sa_type=Text)
+    wanted_at: datetime | None = _instant()
 
 
 class IdentityRow(StoreTable, table=True):
@@ -201,6 +203,14 @@ class FullLoadRow(StoreTable, table=True):
     evse_id: str = Field(sa_type=KeyText, nullable=False)
     status: str = Field(sa_type=Text, nullable=False)
     valid_until: datetime | None = _instant()
+
+
+class SchemaSupport(StoreTable, table=True):
+    """The revision that the oldest program wants which can still work with these tables; one row."""
+
+    __tablename__ = "oicp_schema_support"
+
+    oldest: str = Field(sa_column=Column(Text, primary_key=True))
 
 
 class TokenRow(StoreTable, table=True):
@@ -303,6 +313,7 @@ lane_row = _table(LaneRow)
 identity_row = _table(IdentityRow)
 intent_row = _table(IntentRow)
 full_load = _table(FullLoadRow)
+schema_support = _table(SchemaSupport)
 token_row = _table(TokenRow)
 session_row = _table(SessionRow)
 window_row = _table(WindowRow)

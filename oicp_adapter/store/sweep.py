@@ -9,7 +9,7 @@ Compares a whole lane with its ledger, page by page, and makes due what differs:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -32,8 +32,8 @@ from sqlalchemy.sql.sqltypes import NULLTYPE
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.store.effective import effective_rows, live
-from oicp_adapter.store.engine import Store
+from oicp_adapter.store.effective import effective_fleet, effective_rows, live
+from oicp_adapter.store.engine import Store, whole_table
 from oicp_adapter.store.expressions import Differs, Earlier, OperatorKey, among, beyond, up_to
 from oicp_adapter.store.hints import prune_hints
 from oicp_adapter.store.ledger import register_entries, write_rejections
@@ -142,12 +142,9 @@ def _bounds(lane: SweptLane, operator: str, last: object, page: int) -> tuple[ob
     )
     with lane.reading() as connection:
         found = rows.subquery()
-        scanned = connection.execute(select(func.count()).select_from(found)).scalar_one()
-        if not scanned:
-            return None
-        at_end = found.c.evse_id.desc()
-        upper = connection.execute(select(found.c.evse_id).order_by(at_end).limit(1)).scalar_one()
-    return upper, scanned
+        last_key = func.max(found.c.evse_id, type_=NULLTYPE)
+        scanned, upper = connection.execute(select(func.count(), last_key).select_from(found)).one()
+    return (upper, scanned) if scanned else None
 
 
 def _after(operator: str, last: object) -> Sequence[ColumnElement[bool]]:
@@ -158,7 +155,9 @@ def _after(operator: str, last: object) -> Sequence[ColumnElement[bool]]:
 def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> SweepPage:
     with lane.reading() as connection:
         now = lane.store.now(connection)
-        rows = connection.execute(_differing(lane, operator, last, upper, now)).all()
+        # Nobody may have made an index on a relation of the customer's: its windows are read once a page.
+        with whole_table(connection) if lane.store.relations.temporary is not None else nullcontext():
+            rows = connection.execute(_differing(lane, operator, last, upper, now)).all()
         judged = _judge(connection, lane.scope, sorted({row.key for row in rows if row.judge}), now)
     differing = {row.key for row in rows if row.differs} | judged.respelt
     pending = {row.key for row in rows if row.pending} | judged.respelt
@@ -176,7 +175,8 @@ def _differing(lane: SweptLane, operator: str, last: object, upper: object, now:
     """Select the rows of a page that are not in the ledger, in another spelling there, or differ from it."""
     status = evse_status.c
     in_page = [*_after(operator, last), up_to(status.evse_id, upper)]
-    rows = effective_rows(lane.mapping, now, *in_page, live(OperatorKey(status.operator_id), lane.scope.operator_keys))
+    resolved = effective_fleet if lane.store.relations.temporary is not None else effective_rows
+    rows = resolved(lane.mapping, now, *in_page, live(OperatorKey(status.operator_id), lane.scope.operator_keys))
     row = rows.subquery("page")
     mine = and_(ledger.c.lane == lane.scope.lane, ledger.c.canonical == row.c.key)
     judge = or_(ledger.c.canonical.is_(None), Differs(ledger.c.evse_id, row.c.evse_id))

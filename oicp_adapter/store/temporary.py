@@ -3,6 +3,7 @@ Keeps temporary statuses: the rows of `temporary_status` and what the control se
 
 1. Rows are never deleted: a window that is ended keeps its planned end beside its real one.
 2. What a window means, which of several wins, and who may change it, is said elsewhere; here it is only kept.
+3. Where the settings name a relation of somebody else's, windows are read from it and never written.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import EvseKey, Kind, WindowLimit, WindowStart, among, among_ids, constant, not_over
 from oicp_adapter.store.observing import KINDS
+from oicp_adapter.store.relations import relations_of, require_ours
 from oicp_adapter.store.schema import temporary_status, window_row
 
 PAGE: Final = 1000
@@ -67,7 +69,13 @@ class NewWindow:
 
 
 def insert_windows(connection: Connection, windows: Sequence[NewWindow], now: datetime) -> Sequence[int]:
-    """Write rows and return their ids in the same order."""
+    """
+    Write rows and return their ids in the same order.
+
+    Raises:
+        RequestRefusedError: NOT_PERMITTED where windows are somebody else's.
+    """
+    require_ours(relations_of(connection), temporary_status)
     rows = [
         {
             "evse_id": each.evse_id,
@@ -98,7 +106,11 @@ def update_window(connection: Connection, key: int, values: Mapping[str, Any], n
 
     Args:
         values: By the names of the columns; `time_zone` is kept beside the row.
+
+    Raises:
+        RequestRefusedError: As for `insert_windows`.
     """
+    require_ours(relations_of(connection), temporary_status)
     columns = {name: value for name, value in values.items() if name != "time_zone"}
     connection.execute(
         update(temporary_status).where(temporary_status.c.id == key).values(**columns, updated_at=now),
@@ -115,7 +127,12 @@ def find_window(connection: Connection, key: int, *, locked: bool = False) -> Te
 
     Args:
         locked: Nobody else changes it before this transaction ends.
+
+    Raises:
+        RequestRefusedError: As for `insert_windows`, of a row that is to be locked.
     """
+    if locked:
+        require_ours(relations_of(connection), temporary_status)
     if not 0 < key < KEYS_END:
         return None
     if locked and connection.dialect.name == "postgresql":

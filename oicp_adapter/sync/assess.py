@@ -300,9 +300,14 @@ def _is_urgent(entry: Entry, status: OicpStatus, since: datetime, now: datetime)
         return True
     if entry.doubted_at is not None:
         return status is not OicpStatus.AVAILABLE
-    if entry.acknowledged is None or entry.acknowledged is status:
+    return entry.acknowledged is not None and becomes_less_usable(entry.acknowledged, status)
+
+
+def becomes_less_usable(acknowledged: OicpStatus, status: OicpStatus) -> bool:
+    """Tell whether a driver who goes by what the hub shows would be disappointed."""
+    if acknowledged is status:
         return False
-    return USABILITY[status] < USABILITY[entry.acknowledged] or entry.acknowledged is OicpStatus.AVAILABLE
+    return USABILITY[status] < USABILITY[acknowledged] or acknowledged is OicpStatus.AVAILABLE
 
 
 def _fault(row: StatusRow, operator_keys: Collection[str]) -> Rejected | None:

@@ -3,15 +3,25 @@ Decides who leads a lane.
 
 1. Only the database's clock decides, read after the lane's row was locked.
 2. Each change of holder raises the epoch; what was written under an older one is never acknowledged.
-3. A lease says who may start a push. It says nothing about a request in flight: for that there is the intent's
+3. Processes share the lanes that they serve: whoever leads two fewer than another asks for one, and is given it between
+   two pushes. Only one lane of a leader is asked for at a time, so that nothing goes to and fro.
+4. A lease says who may start a push. It says nothing about a request in flight: for that there is the intent's
    `silent_until`, which a successor waits out.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from oicp_adapter.sync.model import Intent, LaneState, Policy, Position
+
+_UNEVEN: Final = 2
+"""With a difference of one nothing would be gained: it would be the other way round."""
+
+ASKED_FOR: Final = timedelta(seconds=10)
+"""How long a lane that was given up is kept for the process that asked for it, and how long its question counts."""
 
 RECORDING_TIME: Final = timedelta(seconds=5)
 """From the end of an exchange to the commit of its result; a lease that covers a push covers this too."""
@@ -31,9 +41,44 @@ def claim(position: Position, holder: str, now: datetime, policy: Policy, *, sol
     alive = position.expires_at is not None and position.expires_at > now
     if position.holder == holder and alive:
         return replace(position, expires_at=max(expires_at, position.expires_at or expires_at))
-    if position.holder is not None and alive and not sole:
+    if not sole and ((position.holder is not None and alive) or is_kept_for_another(position, holder, now)):
         return None
-    return replace(position, holder=holder, epoch=position.epoch + 1, expires_at=expires_at)
+    return replace(
+        position, holder=holder, epoch=position.epoch + 1, expires_at=expires_at, wanted_by=None, wanted_at=None
+    )
+
+
+def is_kept_for_another(position: Position, holder: str, now: datetime) -> bool:
+    """Tell whether another process has asked for the lane a short while ago."""
+    if position.wanted_by in {None, holder} or position.wanted_at is None:
+        return False
+    return position.wanted_at <= now < position.wanted_at + ASKED_FOR
+
+
+def ask(position: Position, holder: str, now: datetime, led: Mapping[str, str], lane: str) -> Position:
+    """
+    Ask for a lane that another process leads, if that evens out who leads how many.
+
+    Args:
+        led: Who leads which lane, of those that this process serves too; lanes that nobody leads are absent.
+        lane: The one whose row *position* is.
+    """
+    counts = Counter(led.values())
+    leader = led.get(lane)
+    if leader is None or counts[leader] - counts[holder] < _UNEVEN or counts[leader] < max(counts.values()):
+        return position
+    first = min(each for each, by in led.items() if by == leader)
+    if lane != first or is_kept_for_another(position, holder, now):
+        return position
+    return replace(position, wanted_by=holder, wanted_at=now)
+
+
+def yields(position: Position, holder: str, now: datetime, led: Mapping[str, str]) -> bool:
+    """Tell whether a leader gives its lane to the process that asks for it: only if it still leads two more."""
+    if position.wanted_by is None or not is_kept_for_another(position, holder, now):
+        return False
+    counts = Counter(led.values())
+    return counts[holder] - counts[position.wanted_by] >= _UNEVEN
 
 
 def holds(position: Position, holder: str, epoch: int, now: datetime) -> bool:

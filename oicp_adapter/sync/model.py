@@ -3,12 +3,14 @@ Holds what the decisions of a lane are made of: its ledger, its position, what w
 
 1. All instants are aware, UTC and read from the database's clock.
 2. Everything here is immutable; a decision returns the new state, the store writes it.
+3. What is made for each EVSE of each push is a named tuple: it costs a fifth of a frozen dataclass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final, NamedTuple
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import OicpStatus
@@ -51,10 +53,9 @@ class WorkReason(StrEnum):
     REASSERTED = "reasserted"
     WITHDRAWN = "withdrawn"
 
-    @property
-    def is_change(self) -> bool:
-        """Whether somebody waits for it: a change or a boundary, not a repetition of our own."""
-        return self in {WorkReason.NEW, WorkReason.CHANGED, WorkReason.WITHDRAWN, WorkReason.IN_DOUBT}
+
+CHANGES: Final = frozenset({WorkReason.NEW, WorkReason.CHANGED, WorkReason.WITHDRAWN, WorkReason.IN_DOUBT})
+"""Reasons for which somebody waits: a change or a boundary, not a repetition of our own."""
 
 
 class WindowEdge(StrEnum):
@@ -185,6 +186,8 @@ class Position:
         full_load_tried_at: When a full load was last sent or given up, so that the daily one is tried once a day.
         full_load_requested_at: A person asked for one; None: nobody did.
         full_load_requested_by: Who did.
+        wanted_by: A process that leads fewer lanes and asks for this one; None: nobody asks.
+        wanted_at: When it asked; what it asked for long ago counts no more.
         distrusted_at: When the books were found to have lost a part, or were adopted from elsewhere: since then no full
             load goes out unless a person asks for it. None: nothing is missing.
     """
@@ -210,6 +213,8 @@ class Position:
     full_load_requested_at: datetime | None = None
     full_load_requested_by: str | None = None
     distrusted_at: datetime | None = None
+    wanted_by: str | None = None
+    wanted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,27 @@ class Observation:
     changed_at: datetime | None
 
 
+class Steady(NamedTuple):
+    """
+    An EVSE of whose state the charger's own word alone decides, as most are most of the time.
+
+    One row of the store speaks for it and no window is ahead; the hub holds it, as spelled there; its ledger row has no
+    doubt, refusal, hold or pending change, and nothing of it is due but its re-assertion.
+
+    Attributes:
+        status: The charger's word.
+        again: Its re-assertion is due.
+        changed_at: When the oldest change that led here was made; None: no hint led here.
+    """
+
+    canonical: CanonicalEvseId
+    evse_id: EvseId
+    status: str
+    acknowledged: OicpStatus
+    again: bool
+    changed_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A row of the store that never leaves the house, with the reason in words that an operator can act on."""
@@ -254,8 +280,7 @@ class Rejected:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record of a request: the spelling and the value that the hub is told."""
 
     canonical: CanonicalEvseId
@@ -263,8 +288,7 @@ class Record:
     status: OicpStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """
     One EVSE that must be pushed.
 
@@ -274,7 +298,7 @@ class Work:
         reason: Why.
         since: Since when the hub differs; orders the work.
         urgent: It becomes less usable, or has waited long.
-        entry: Its ledger row as it is.
+        entry: Its ledger row as it is; of a steady EVSE `STEADY`, which says all that matters of it.
         valid_until: When the value must be looked at again; None: no window is ahead.
         edge: The boundary of a window that led here; None: somebody's change did, or an assertion of our own.
     """
@@ -311,3 +335,29 @@ class Intent:
     started_at: datetime
     silent_until: datetime
     suspect: bool = False
+
+
+STEADY: Final = Entry(CanonicalEvseId(""), EvseId(""))
+"""What a plan needs of the ledger row of any steady EVSE: nothing ever failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """
+    What an acknowledged insert or update changes in the ledger, the same for all of its records.
+
+    Attributes:
+        intent: The request.
+        valid_until: By record that has one, the next boundary of a window.
+        now: When the answer is recorded.
+        debt_at: The lane's own debt, if the request began before it; None: there is none.
+        furthest: No debt reaches further; a clock that was set back may have left more.
+        again_at: When its records are asserted again at the latest.
+    """
+
+    intent: Intent
+    valid_until: Mapping[CanonicalEvseId, datetime]
+    now: datetime
+    debt_at: datetime | None
+    furthest: datetime
+    again_at: datetime

@@ -20,7 +20,7 @@ from typing import Final
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
-from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Presence, Record, Work
+from oicp_adapter.sync.model import Acknowledgement, Action, Entry, Intent, Policy, Position, Presence, Record, Work
 from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backoff, longest_wait, quarantine
 
 PATIENCE_WITH_SILENCE: Final = 3
@@ -72,11 +72,13 @@ class Settled:
         entries: Ledger rows to save.
         position: The lane's row to save.
         quarantined: How many records were called bad just now.
+        acknowledged: What to do to the rows of all records, in one statement; None: `entries` says all.
     """
 
     entries: Sequence[Entry]
     position: Position
     quarantined: int = 0
+    acknowledged: Acknowledgement | None = None
 
 
 def settle(exchange: Exchange, entries: Mapping[CanonicalEvseId, Entry], position: Position) -> Settled:
@@ -84,26 +86,66 @@ def settle(exchange: Exchange, entries: Mapping[CanonicalEvseId, Entry], positio
     Write the outcome of a request into the books.
 
     Args:
-        entries: The ledger rows of its records as they are now.
+        entries: The ledger rows of its records as they are now; not asked for unless `needs_entries`.
         position: The lane's row as it is now.
 
     Returns:
-        All rows to save. A full load's rows are the store's to write in one statement; its `entries` are empty.
+        All rows to save. What an acknowledged insert, update or full load does to its rows is the store's to write in
+        one statement, so its `entries` are empty.
     """
     verdict = exchange.verdict
-    rows = _rows(exchange.intent, entries)
     if exchange.intent.action is Action.FULL_LOAD and _reached_the_hub(verdict):
         position = replace(position, full_load_tried_at=exchange.intent.started_at, full_load_requested_at=None)
     if verdict.effect is Effect.APPLIED:
-        done = [_acknowledged(record, entry, exchange, position) for record, entry in rows]
-        flipped = any(entry.flipped for _, entry in rows)
-        position = _after_success(position, exchange)
-        return Settled(done, replace(position, flip_first=position.flip_first or flipped))
+        return _after_success(exchange, entries, position)
+    rows = _rows(exchange.intent, entries)
     if verdict.effect is Effect.UNKNOWN:
         return _after_silence(rows, exchange, position)
     if verdict.scope is Scope.RECORD:
         return _after_refusal(rows, exchange, position)
     return Settled([_untouched(entry, exchange) for _, entry in rows], _after_trouble(exchange, position))
+
+
+def needs_entries(exchange: Exchange) -> bool:
+    """Tell whether the ledger's rows decide on what an outcome changes in them."""
+    return exchange.verdict.effect is not Effect.APPLIED or exchange.intent.action is Action.DELETE
+
+
+def acknowledged(done: Acknowledgement, record: Record, entry: Entry) -> Entry:
+    """
+    Begin a new row for an EVSE that the hub has acknowledged: of the old one only what is still owed goes on.
+
+    The store does the same to all rows of a request in one statement; a contract test compares the two.
+    """
+    owed = entry.debt_at
+    debts = [min(owed, done.furthest)] if owed is not None and owed > done.intent.started_at else []
+    debts += [done.debt_at] if done.debt_at is not None else []
+    until = done.valid_until.get(record.canonical)
+    due_at = min(*debts, done.again_at, until or done.again_at)
+    rested = entry.held_since is None and entry.failures == 0
+    if rested and entry.due_at is not None and done.now < entry.due_at <= due_at:
+        due_at = entry.due_at  # early is well enough, and a row whose index stays as it is costs half
+    return Entry(
+        record.canonical,
+        evse_id=record.evse_id,
+        acknowledged=record.status,
+        acknowledged_at=done.now,
+        acknowledged_since=_since(entry, record.status, done.now),
+        asserted_at=done.intent.started_at,
+        presence=Presence.PRESENT,
+        debt_at=max(debts, default=None),
+        attempt=done.intent.attempt,
+        due_at=due_at,
+    )
+
+
+def in_full(settled: Settled, entries: Mapping[CanonicalEvseId, Entry]) -> Settled:
+    """Return an outcome with every row that it changes, for those who keep a ledger of their own."""
+    done = settled.acknowledged
+    if done is None:
+        return settled
+    rows = [acknowledged(done, record, entry) for record, entry in _rows(done.intent, entries)]
+    return replace(settled, entries=rows, acknowledged=None)
 
 
 def abandon(
@@ -138,32 +180,33 @@ def _reached_the_hub(verdict: Verdict) -> bool:
     return verdict.effect is not Effect.NOT_APPLIED or verdict.scope is Scope.RECORD
 
 
-def _acknowledged(record: Record, entry: Entry, exchange: Exchange, position: Position) -> Entry:
-    """Begin a new row: of the old one only its withdrawal and what is still owed go on."""
-    intent, now = exchange.intent, exchange.now
-    deleted = intent.action is Action.DELETE
+def _acknowledgement(exchange: Exchange, position: Position) -> Acknowledgement:
+    intent, now, policy = exchange.intent, exchange.now, exchange.policy
     # No debt reaches further than one made now would; a clock that was set back may have left more.
-    furthest = now + exchange.policy.send_within + exchange.policy.late_apply
-    owed = (entry.debt_at, position.debt_at)
-    debts = [min(debt, furthest) for debt in owed if debt is not None and debt > intent.started_at]
-    looks = [*debts, intent.started_at + exchange.policy.reassert_every]
-    work = exchange.work.get(record.canonical)
-    if work is not None and work.valid_until is not None:
-        looks.append(work.valid_until)
-    return Entry(
-        entry.canonical,
-        evse_id=record.evse_id,
-        acknowledged=None if deleted else record.status,
-        acknowledged_at=now,
-        acknowledged_since=_since(entry, None if deleted else record.status, now),
-        asserted_at=intent.started_at,
-        presence=Presence.ABSENT if deleted else Presence.PRESENT,
-        debt_at=max(debts, default=None),
-        withdrawn_at=(entry.withdrawn_at or now) if deleted else None,
-        approved_at=entry.approved_at if deleted else None,
-        approved_by=entry.approved_by if deleted else None,
-        attempt=intent.attempt,
-        due_at=now if deleted else min(looks),
+    furthest = now + policy.send_within + policy.late_apply
+    owed = position.debt_at
+    return Acknowledgement(
+        intent=intent,
+        valid_until={key: work.valid_until for key, work in exchange.work.items() if work.valid_until is not None},
+        now=now,
+        debt_at=min(owed, furthest) if owed is not None and owed > intent.started_at else None,
+        furthest=furthest,
+        again_at=intent.started_at + policy.reassert_every,
+    )
+
+
+def _withdrawn(record: Record, entry: Entry, exchange: Exchange, position: Position) -> Entry:
+    """Turn the row of a deleted EVSE into a tombstone: what is owed and who approved it goes on."""
+    gone = acknowledged(_acknowledgement(exchange, position), record, entry)
+    return replace(
+        gone,
+        acknowledged=None,
+        acknowledged_since=_since(entry, None, exchange.now),
+        presence=Presence.ABSENT,
+        withdrawn_at=entry.withdrawn_at or exchange.now,
+        approved_at=entry.approved_at,
+        approved_by=entry.approved_by,
+        due_at=exchange.now,
     )
 
 
@@ -214,7 +257,20 @@ def _pending(entry: Entry, exchange: Exchange) -> Entry:
     return replace(entry, pending_since=work.since, pending_edge=work.edge)
 
 
-def _after_success(position: Position, exchange: Exchange) -> Position:
+def _after_success(exchange: Exchange, entries: Mapping[CanonicalEvseId, Entry], position: Position) -> Settled:
+    flipped = position.flip_first or any(item.entry.flipped for item in exchange.work.values())
+    after = replace(_performed(position, exchange), flip_first=flipped)
+    match exchange.intent.action:
+        case Action.FULL_LOAD:
+            return Settled((), after)
+        case Action.DELETE:
+            rows = _rows(exchange.intent, entries)
+            return Settled([_withdrawn(record, entry, exchange, position) for record, entry in rows], after)
+        case _:
+            return Settled((), after, acknowledged=_acknowledgement(exchange, position))
+
+
+def _performed(position: Position, exchange: Exchange) -> Position:
     proven = exchange.intent.action is Action.FULL_LOAD
     return replace(
         position,
@@ -278,7 +334,7 @@ def _after_silence(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, pos
 
 def _after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
     if len(rows) == 1 and _nothing_to_delete(rows[0][1], exchange, position):
-        gone = [_taken_as_gone(_acknowledged(record, entry, exchange, position), exchange) for record, entry in rows]
+        gone = [_taken_as_gone(_withdrawn(record, entry, exchange, position), exchange) for record, entry in rows]
         return Settled(gone, replace(position, silent_until=None))
     failed = [
         _failed(_untouched(_as_it_travelled(entry, exchange), exchange), record, exchange) for record, entry in rows

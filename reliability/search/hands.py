@@ -13,7 +13,7 @@ from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.lease import claim
 from oicp_adapter.sync.model import Action, Entry, Intent, Observation, Policy, Position, Record, Work
 from oicp_adapter.sync.plan import Plan, plan
-from oicp_adapter.sync.settle import Exchange, Settled
+from oicp_adapter.sync.settle import Exchange, Settled, in_full
 from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 
 from .parts import NOW
@@ -58,7 +58,8 @@ class Hands:
         return send_before >= NOW
 
     def record(self, stored: Intent | None, exchange: Exchange, entries: Ledger, position: Position) -> Settled | None:
-        return record(stored, exchange, entries, position)
+        settled = record(stored, exchange, entries, position)
+        return settled and in_full(settled, entries)
 
     def kept(self, row: Entry) -> Entry | None:
         """Return what the ledger keeps of a row that an outcome changed."""

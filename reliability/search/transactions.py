@@ -186,7 +186,7 @@ class Transactions:
         carried = [
             (evse, resolve(word, shop.windows[evse], NOW, MAPPING))
             for evse, word in enumerate(shop.rows)
-            if word is not None and CANONICAL[evse] in draft.ledger
+            if word is not None
         ]
         if late or unsettled or missing or not carried:
             return None
@@ -252,7 +252,7 @@ class Transactions:
         started, again = push.intent.started_at, push.intent.started_at + self._policy.reassert_every
         rows: list[Entry] = []
         for (evse, status), (_, until, _) in zip(push.body, push.notes, strict=True):
-            before = draft.ledger[CANONICAL[evse]]
+            before = draft.ledger.get(CANONICAL[evse]) or Entry(CANONICAL[evse], EVSES[evse])
             owed = before.debt_at if before.debt_at and before.debt_at > started else None
             row = Entry(
                 before.canonical,

@@ -342,7 +342,15 @@ class Replica:
         store.replica = self
         began, started = deployment.world.database_time(), self.steady()
         self.worker = StagedWorker(
-            LaneIdentity(self.lane, "Simulated", scope.operator_keys, f"{self.name}#{self._starts}", sole=False),
+            LaneIdentity(
+                self.lane,
+                "Simulated",
+                scope.operator_keys,
+                scope.lane,
+                served=frozenset({scope.lane}),
+                holder=f"{self.name}#{self._starts}",
+                sole=False,
+            ),
             LaneResources(
                 store=store,
                 client=Wire(deployment.network, self, timeout=deployment.policy.request_timeout),

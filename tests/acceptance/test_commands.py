@@ -245,6 +245,14 @@ def test_the_table_of_status_has_everything_and_stays_narrow(site, call, save):
     assert shown["technicalStatus"] == f"{'x' * 200}… (10000 characters)"
 
 
+def test_status_says_who_leads(site, call, save):
+    save(E1={})
+    assert call("status").stderr == "lane DE*ABC: no process leads it\n"
+    until = f"{later(minutes=1):%Y-%m-%d %H:%M:%S.%f}"
+    site.sql("UPDATE oicp_lane SET holder = 'host/17\x1b[31m', expires_at = :until", until=until)
+    assert call("status").stderr == "lane DE*ABC: host/17\\x1b[31m leads it\n"
+
+
 def test_a_removed_row_that_was_never_at_the_hub_is_explained(site, call):
     site.write("DE*ABC*E1", "removed")
     assert "says Removed since" in call("explain", "deabce1").stdout

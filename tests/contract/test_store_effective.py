@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from oicp_adapter.domain.resolution import resolve
 from oicp_adapter.domain.statuses import TRANSLATIONS, OicpStatus, Status, StatusMapping
-from oicp_adapter.store.effective import effective_rows
+from oicp_adapter.store.effective import effective_fleet, effective_rows
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.observing import read_found
 from oicp_adapter.store.schema import evse_status, temporary_status
@@ -55,12 +55,14 @@ def test_sql_and_python_agree_on_every_evse(store: Store, evses, overrides):
             for period in periods:
                 connection.execute(insert(temporary_status).values(evse_id=f"DEABCE{number}", **period))
         in_sql = {row.key: (row.oicp, row.valid_until) for row in connection.execute(effective_rows(mapping, NOW))}
+        at_once = {row.key: (row.oicp, row.valid_until) for row in connection.execute(effective_fleet(mapping, NOW))}
         found = read_found(connection, list(in_sql), NOW)
     in_python = {}
     for number, (word, _) in enumerate(evses):
         resolution = resolve(word, found[f"DEABCE{number}"].windows, NOW, mapping)
         in_python[f"DEABCE{number}"] = (resolution.oicp, resolution.valid_until)
     assert in_sql == in_python
+    assert at_once == in_python
 
 
 def test_a_window_of_an_unknown_kind_counts_for_neither(sqlite_store: Store):

@@ -65,7 +65,7 @@ def test_what_would_be_missing_is_counted_and_becomes_due(lane: LaneStore, prese
             ]
         )
         assert books.prepare_full_load() == FullLoadCount(0, 2)
-        seen = books.observe(hinted=0, due=9, suspects=9)
+        seen = books.find(hinted=0, due=9, suspects=9).observe()
         assert [each.canonical for each in seen] == ["DEABCE1", "DEABCE2"]
 
 
@@ -146,7 +146,7 @@ def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, p
         add(f"DE*ABC*E{number}")
     list(lane.sweep())
     with lane.transaction() as books:
-        books.observe(hinted=9, due=9, suspects=9)
+        books.find(hinted=9, due=9, suspects=9).observe()
         books.consume_hints()
         now = books.now
         books.save([present(f"DE*ABC*E{number}", now) for number in range(4)])

@@ -56,7 +56,7 @@ ENTRIES = st.builds(
 
 def observe(lane: LaneStore):
     with lane.transaction() as books:
-        seen = books.observe(**ALL)
+        seen = books.find(**ALL).observe()
         books.consume_hints()
     return seen
 
@@ -119,7 +119,7 @@ def test_an_error_rolls_everything_back(lane: LaneStore, add):
 
     def fail() -> None:
         with lane.transaction() as books:
-            books.observe(**ALL)
+            books.find(**ALL).observe()
             books.consume_hints()
             books.save_position(Position(epoch=9))
             raise ZeroDivisionError
@@ -139,7 +139,7 @@ def test_a_lane_sees_rows_windows_and_ledger_of_a_hinted_evse(lane: LaneStore, a
     )
     with lane.transaction() as books:
         books.save([entry := present("DE*ABC*E1", books.now)])
-        (seen,) = books.observe(**ALL)
+        (seen,) = books.find(**ALL).observe()
     assert seen.canonical == "DEABCE1"
     assert [row.evse_id for row in seen.rows] == ["DE*ABC*E1", "DEABCE1"]
     assert [row.status for row in seen.rows] == ["Available", "Charging"]
@@ -183,7 +183,7 @@ def test_a_boundary_at_now_is_reached_whatever_its_spelling(sqlite_store):
 def test_consumed_hints_are_gone_and_others_stay(lane: LaneStore, add, sql):
     add("DE*ABC*E1")
     with lane.transaction() as books:
-        assert len(books.observe(**ALL)) == 1
+        assert len(books.find(**ALL).observe()) == 1
         books.consume_hints()
     assert not lane.look().hinted
     add("DE*ABC*E2")
@@ -195,7 +195,7 @@ def test_hints_that_were_not_read_are_not_consumed(lane: LaneStore, add):
     for number in range(5):
         add(f"DE*ABC*E{number}")
     with lane.transaction() as books:
-        assert [seen.canonical for seen in books.observe(hinted=2, due=0, suspects=0)] == ["DEABCE0", "DEABCE1"]
+        assert [seen.canonical for seen in books.find(hinted=2, due=0, suspects=0).observe()] == ["DEABCE0", "DEABCE1"]
         books.consume_hints()
     assert [seen.canonical for seen in observe(lane)] == ["DEABCE2", "DEABCE3", "DEABCE4"]
 
@@ -208,8 +208,8 @@ def test_observe_keeps_room_for_due_rows_and_for_suspects(lane: LaneStore, add, 
         books.save([present(f"DE*ABC*E1{n}", books.now, due_at=ago[n]) for n in range(3)])
         books.save([present(f"DE*ABC*E2{n}", books.now, due_at=ago[n], failures=1) for n in range(3)])
         books.save([present("DE*ABC*E30", books.now, due_at=books.now + timedelta(seconds=60))])
-        roomy = books.observe(hinted=2, due=4, suspects=1)
-        crowded = books.observe(hinted=2, due=2, suspects=1)
+        roomy = books.find(hinted=2, due=4, suspects=1).observe()
+        crowded = books.find(hinted=2, due=2, suspects=1).observe()
     assert [each.canonical for each in roomy] == ["DEABCE0", "DEABCE1", "DEABCE12", "DEABCE22", "DEABCE11"]
     assert [each.canonical for each in crowded] == ["DEABCE0", "DEABCE1", "DEABCE12", "DEABCE22"]
 
@@ -232,7 +232,7 @@ def test_a_change_between_reading_and_consuming_keeps_its_hint(pg_store, request
     lane = _lane(pg_store, request)
     sql_of(pg_store, "INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1', 'DE*ABC', 'x')")
     with lane.transaction() as books:
-        (seen,) = books.observe(**ALL)
+        (seen,) = books.find(**ALL).observe()
         sql_of(pg_store, "UPDATE evse_status SET status = 'y'")
         books.consume_hints()
     assert seen.rows[0].status == "x"
@@ -260,7 +260,7 @@ def test_a_lane_that_consumes_blocks_no_writer(pg_url: str, pg_store, request):
         with closing(psycopg.connect(pg_url, autocommit=True)) as writer:
             writer.execute("SET lock_timeout = 100")
             writer.execute("INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1', 'DE*ABC', 'x')")
-        books.observe(**ALL)
+        books.find(**ALL).observe()
         books.consume_hints()
         with closing(psycopg.connect(pg_url, autocommit=True)) as writer:
             writer.execute("SET lock_timeout = 100")

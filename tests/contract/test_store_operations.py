@@ -37,7 +37,7 @@ def test_exactly_the_named_withdrawals_are_approved(store, lane: LaneStore, pres
     assert approve_withdrawals(store, "DEABC", ["DE*ABC*E1"], by="bob") == []
     with lane.transaction() as books:
         entries = books.entries(["DEABCE1", "DEABCE2", "DEABCE4"])
-        seen = books.observe(hinted=9, due=9, suspects=9)
+        seen = books.find(hinted=9, due=9, suspects=9).observe()
     assert entries["DEABCE1"].approved_by == "ann"
     assert (entries["DEABCE2"].approved_at, entries["DEABCE4"].approved_at) == (None, None)
     assert [each.canonical for each in seen] == ["DEABCE1", "DEABCE3"]
@@ -58,7 +58,7 @@ def test_released_records_are_tried_now(store, lane: LaneStore, present):
     assert release_quarantine(store, "DEABC", by="ann") == ["DE*ABC*E1"]
     assert quarantined(store, "DEABC") == []
     with lane.transaction() as books:
-        seen = books.observe(hinted=9, due=9, suspects=9)
+        seen = books.find(hinted=9, due=9, suspects=9).observe()
     assert {(each.canonical, each.entry.failures, each.entry.batch_cap) for each in seen} == {
         ("DEABCE1", 1, 1),
         ("DEABCE2", 1, 1),

@@ -45,7 +45,7 @@ def scans(plans: list[str], tables: tuple[str, ...]) -> list[str]:
 
 def test_looking_at_changes_scans_no_table(lane: LaneStore, plans):
     with lane.transaction() as books:
-        seen = books.observe(hinted=50, due=50, suspects=50)
+        seen = books.find(hinted=50, due=50, suspects=50).observe()
         books.save([each.entry for each in seen])
         books.replace_rejections([each.canonical for each in seen], [])
         books.consume_hints()

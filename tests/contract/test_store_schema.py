@@ -49,14 +49,14 @@ BAD = (
 
 
 def test_a_second_upgrade_changes_nothing(store: Store):
-    assert upgrade(store) == SchemaState("0003", "0003")
+    assert upgrade(store) == SchemaState("0004", "0004")
     assert check(store).is_current
 
 
 def test_a_store_that_was_never_migrated_says_so(tmp_path: Path):
     (tmp_path / "empty.db").touch()
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as empty:
-        assert check(empty) == SchemaState(None, "0003")
+        assert check(empty) == SchemaState(None, "0004")
 
 
 def test_the_migrations_make_what_the_schema_describes(store: Store):
@@ -70,9 +70,17 @@ def test_the_migrations_make_what_the_schema_describes(store: Store):
 
 def test_a_store_of_a_later_version_is_left_alone(store: Store, sql):
     sql("UPDATE oicp_schema_version SET version_num = '9999'")
+    sql("UPDATE oicp_schema_support SET oldest = '9998'")
     assert not check(store).is_current
     with pytest.raises(StoreSchemaError, match="newer program"):
         upgrade(store)
+
+
+def test_a_store_of_a_later_version_that_only_grew_is_worked_with_and_left_alone(store: Store, sql):
+    sql("UPDATE oicp_schema_version SET version_num = '9999'")
+    assert check(store) == SchemaState("9999", "0004", "0004")
+    assert check(store).is_current
+    assert upgrade(store).current == "9999"
 
 
 def test_two_upgrades_at_once_both_succeed(server_url: str, tmp_path: Path):

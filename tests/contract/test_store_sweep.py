@@ -32,7 +32,7 @@ def sweep(lane: LaneStore, **options):
 
 def due(lane: LaneStore) -> list[str]:
     with lane.transaction() as books:
-        return sorted(seen.canonical for seen in books.observe(hinted=0, due=1000, suspects=1000))
+        return sorted(seen.canonical for seen in books.find(hinted=0, due=1000, suspects=1000).observe())
 
 
 def entry_of(lane: LaneStore, key: str):

@@ -298,7 +298,7 @@ def lane_at(url):
 
 def observe(lane):
     with lane.transaction() as books:
-        books.observe(hinted=100, due=100, suspects=100)
+        books.find(hinted=100, due=100, suspects=100).observe()
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_an_adapter_paused_inside_a_transaction_holds_no_writer_for_long(databas
         refused = None
         try:
             with lane.transaction() as books:
-                books.observe(hinted=100, due=100, suspects=100)
+                books.find(hinted=100, due=100, suspects=100).observe()
                 try:
                     writer.execute("TRUNCATE temporary_status")
                 except psycopg.Error as error:
                     refused = error
-                books.observe(hinted=100, due=100, suspects=100)
+                books.find(hinted=100, due=100, suspects=100).observe()
         except StoreUnavailableError:
             ended = True
         else:

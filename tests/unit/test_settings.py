@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from oicp_adapter.domain.errors import ConfigurationError, MappingRefusedError
 from oicp_adapter.domain.statuses import OicpStatus, Status
 from oicp_adapter.settings import KNOWN, PushMode, Settings, StoreSettings, examine_settings, load_settings
+from oicp_adapter.settings_values import RelationName
 
 CANARY = "c4n4ry-s3cret"
 OPERATOR = {"id": "DE*ABC", "certificate": "client.pem", "private_key": "client.key"}
@@ -274,6 +275,36 @@ def test_an_absolute_sqlite_url_of_the_file_stays_as_it_is(tmp_path: Path) -> No
 
 def test_an_empty_ca_file_means_the_trust_store_of_the_system() -> None:
     assert load_settings(None, None, {"OICP_ADAPTER_HUB__CA_FILE": ""}).hub.ca_file is None
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("evse", RelationName("evse")),
+        ("Charging.EVSE_2$", RelationName("evse_2$", "charging")),
+        ('charging."EVSE view"', RelationName("EVSE view", "charging")),
+        ('"a.b"."c""d."', RelationName('c"d.', "a.b")),
+        ("ÄRA.Über", RelationName("Über", "Ära")),
+        ('"%s:{0}\\"', RelationName("%s:{0}\\")),
+    ],
+)
+def test_a_relation_is_spelt_as_in_sql(spelt: str, name: RelationName) -> None:
+    settings = load_settings(None, {"store.status_relation": spelt, "store.temporary_relation": ""}, {})
+    assert (settings.store.status_relation, settings.store.temporary_relation) == (name, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("a.b.c", "EVSE view", "evse-status", '"', '""', 'a."', '"a"b', "a..b", ".a", "a.", "1a", " a", "a\n", "a;b"),
+        *('"a\0b"', '"\ud800"', '"__[POSTCOMPILE_a]"', 7, ["a"], {"name": "a"}),
+    ],
+)
+def test_what_is_no_name_of_a_relation_is_refused_with_an_example(wrong: object) -> None:
+    settings, (problem,) = examine_settings(None, {"store.temporary_relation": wrong}, {})
+    assert settings is None
+    assert str(problem).startswith("store.temporary_relation")
+    assert "spelt as in SQL" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ class Bench:
         *,
         holder: str = "one",
         sub_operators: Sequence[str] = (),
+        served: frozenset[str] | None = None,
         sole: bool = False,
         shadow: bool = False,
         sweep_every: float = 3600.0,
@@ -232,7 +233,15 @@ class Bench:
         wire = Wire(self.hub, self.clock)
         metrics = Metrics([operator])
         worker = LaneWorker(
-            LaneIdentity(operator, "ABC technologies", scope.operator_keys, holder, sole),
+            LaneIdentity(
+                operator,
+                "ABC technologies",
+                scope.operator_keys,
+                scope.lane,
+                served or frozenset({scope.lane}),
+                holder,
+                sole,
+            ),
             LaneResources(
                 store=lane_store,
                 client=wire,

@@ -1,7 +1,11 @@
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from oicp_adapter.sync.lease import claim, covers_push, holds, lane_state, release, uncovers_push
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oicp_adapter.sync.lease import ask, claim, covers_push, holds, lane_state, release, uncovers_push, yields
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -85,3 +89,63 @@ def test_the_state_of_a_lane_is_what_one_process_sees() -> None:
     assert lane_state(replace(HELD, silent_until=later), None, "me", NOON) is LaneState.SETTLING
     assert lane_state(replace(HELD, wait_until=later), None, "me", NOON) is LaneState.BACKING_OFF
     assert lane_state(replace(HELD, hold_reason="forbidden"), None, "me", NOON) is LaneState.HELD
+
+
+def rounds(lanes: dict[str, Position], processes: dict[str, frozenset[str]], count: int) -> list[dict[str, str]]:
+    """Let each process look at each lane that it serves, again and again; return who led what after each round."""
+    history = []
+    for number in range(count):
+        now = NOON + number * 4 * SECOND
+        for process, served in processes.items():
+            for lane in sorted(served):
+                led = {
+                    each: position.holder
+                    for each, position in lanes.items()
+                    if each in served and position.holder is not None and (position.expires_at or now) > now
+                }
+                claimed = claim(lanes[lane], process, now, POLICY, sole=False)
+                if claimed is None:
+                    lanes[lane] = ask(lanes[lane], process, now, led, lane)
+                else:
+                    gives = yields(claimed, process, now, led)
+                    lanes[lane] = release(claimed, now) if gives else claimed
+        history.append({lane: position.holder or "" for lane, position in lanes.items()})
+    return history
+
+
+@given(
+    lanes=st.integers(1, 7),
+    processes=st.integers(1, 4),
+    first=st.integers(0, 3),
+    own=st.lists(st.frozensets(st.integers(0, 6)), min_size=4, max_size=4),
+)
+def test_lanes_spread_evenly_over_the_processes_that_serve_them_and_then_stay(lanes, processes, first, own) -> None:
+    names = [f"p{number}" for number in range(processes)]
+    everything = frozenset(f"l{number}" for number in range(lanes))
+    serving = dict.fromkeys(names, everything)
+    for name, left_out in zip(names[1:], own, strict=False):  # some serve fewer lanes than others
+        serving[name] = everything - {f"l{number}" for number in left_out}
+    books = dict.fromkeys(everything, Position())
+    rounds(books, {names[first % processes]: everything}, 1)
+    history = rounds(books, serving, 30)
+    assert history[-10:] == [history[-1]] * 10
+    assert all(history[-1].values())
+    counts = Counter(history[-1].values())
+    for lane, leader in history[-1].items():
+        assert lane in serving[leader]
+        if all(served == everything for served in serving.values()):
+            assert all(counts[leader] - counts[other] <= 1 for other in serving)
+
+
+def test_a_lane_that_was_given_up_is_kept_for_who_asked_for_it_but_not_for_long() -> None:
+    given = replace(release(HELD, NOON), wanted_by="you", wanted_at=NOON)
+    assert claim(given, "me", NOON + SECOND, POLICY, sole=False) is None
+    assert taken(given, "you", NOON + SECOND).wanted_by is None
+    assert taken(given, "me", NOON + 10 * SECOND).holder == "me"
+
+
+def test_nobody_gives_a_lane_to_whom_it_would_be_no_gain() -> None:
+    wanted = replace(HELD, wanted_by="you", wanted_at=NOON)
+    assert yields(wanted, "me", NOON, {"a": "me", "b": "me"})
+    assert not yields(wanted, "me", NOON, {"a": "me", "b": "you"})
+    assert not yields(wanted, "me", NOON + 10 * SECOND, {"a": "me", "b": "me"})

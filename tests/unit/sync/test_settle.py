@@ -20,7 +20,7 @@ from oicp_adapter.sync.model import (
     WorkReason,
 )
 from oicp_adapter.sync.pacing import LONGEST_QUARANTINE
-from oicp_adapter.sync.settle import EVERYTHING, Exchange, Settled, abandon, late_until, settle
+from oicp_adapter.sync.settle import EVERYTHING, Exchange, Settled, abandon, in_full, late_until, settle
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -65,13 +65,14 @@ def after(
     work: Mapping[CanonicalEvseId, Work] | None = None,
 ) -> Settled:
     exchange = Exchange(request(action, *entries), verdict, NOON, POLICY, 0.5, work or {})
-    return settle(exchange, {entry.canonical: entry for entry in entries}, position)
+    books = {entry.canonical: entry for entry in entries}
+    return in_full(settle(exchange, books, position), books)
 
 
 def sent_for(entry: Entry, **facts: object) -> Mapping[CanonicalEvseId, Work]:
     record = Record(entry.canonical, entry.evse_id, OicpStatus.OCCUPIED)
     work = Work(record, Action.UPDATE, WorkReason.CHANGED, NOON, urgent=False, entry=entry)
-    return {entry.canonical: replace(work, **facts)}  # type: ignore[arg-type]  # a test's shorthand
+    return {entry.canonical: work._replace(**facts)}  # type: ignore[arg-type]  # a test's shorthand
 
 
 def batch(size: int, **changes: object) -> list[Entry]:
@@ -156,7 +157,8 @@ def test_an_acknowledgement_ends_every_wait_of_the_lane() -> None:
 
 
 def test_a_success_against_the_belief_makes_that_belief_the_first_guess() -> None:
-    assert after(DONE, present(1, flipped=True), action=Action.INSERT).position.flip_first
+    flipped = present(1, flipped=True)
+    assert after(DONE, flipped, action=Action.INSERT, work=sent_for(flipped)).position.flip_first
     assert not after(DONE, present(1)).position.flip_first
 
 
@@ -386,4 +388,4 @@ def test_an_abandoned_full_load_puts_the_lane_in_doubt_and_counts_as_tried() -> 
 def test_a_record_without_a_ledger_row_gets_one() -> None:
     entry = present(1)
     exchange = Exchange(request(Action.INSERT, entry), DONE, NOON, POLICY, 0.5, {})
-    assert one(settle(exchange, {}, Position())).acknowledged is OicpStatus.OCCUPIED
+    assert one(in_full(settle(exchange, {}, Position()), {})).acknowledged is OicpStatus.OCCUPIED

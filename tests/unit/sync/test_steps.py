@@ -150,7 +150,8 @@ def exchange(intent: Intent) -> Exchange:
 def test_an_outcome_is_recorded_for_the_very_intent_that_stands_open() -> None:
     settled = record(open_intent(), exchange(open_intent()), {}, LEADER)
     assert settled is not None
-    assert settled.entries[0].acknowledged is OicpStatus.OCCUPIED
+    assert settled.acknowledged is not None
+    assert settled.acknowledged.intent == open_intent()
 
 
 @pytest.mark.parametrize(
