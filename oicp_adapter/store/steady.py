@@ -26,7 +26,7 @@ _OWES_NOTHING: Final = f"""
     l.presence = '{Presence.PRESENT.value}' AND l.acknowledged IS NOT NULL AND l.doubted_at IS NULL
     AND {{plain}}l.pending_since IS NULL AND {{plain}}l.failures = 0 AND l.batch_cap IS NULL AND l.retry_at IS NULL
     AND l.refusal IS NULL AND NOT l.flipped AND {{plain}}l.withdrawn_at IS NULL AND l.held_since IS NULL
-    AND l.approved_at IS NULL AND (l.debt_at IS NULL OR l.debt_at > {{now}})
+    AND l.approved_at IS NULL AND (l.debt_at IS NULL OR (l.debt_at > {{now}} AND {{plain}}l.due_at <= l.debt_at))
     AND ({{doubted}} IS NULL OR l.asserted_at IS NULL OR l.asserted_at >= {{doubted}})
     AND ({{plain}}l.due_at > {{now}} OR {_AGAIN})
 """

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, sele
 from oicp_adapter.store.effective import live
 from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, unindexed
 from oicp_adapter.store.schema import evse_status, hint, ledger
-from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, WithdrawalCount
+from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, SMALL_NUMBER, WithdrawalCount
 from oicp_adapter.sync.model import Presence
 
 _PAGE: Final = 5000
@@ -37,7 +37,11 @@ def unsettled(lane: str) -> ColumnElement[bool]:
 
 
 def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> WithdrawalCount:
-    """Count the lane's withdrawals of the last days and those about to happen; approved ones are left out."""
+    """
+    Count the lane's withdrawals of the last days and those about to happen; approved ones are left out.
+
+    The size of the fleet is 0 where there are so few that no guard asks for it.
+    """
     unapproved = ledger.c.approved_at.is_(None)
     since = now - GUARD_SPAN
     size = select(func.count()).where(
@@ -46,11 +50,13 @@ def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], 
     gone = select(func.count()).where(ledger.c.lane == lane, unapproved)
     within_a_day = ledger.c.withdrawn_at > since
     before = and_(ledger.c.withdrawn_at > now - LONG_SPAN, ledger.c.withdrawn_at <= since)
+    recent: int = connection.execute(gone.where(within_a_day)).scalar_one()
+    earlier: int = connection.execute(gone.where(before)).scalar_one()
+    pending = _count_pending(connection, lane, scope, now)
+    # Of so few it does not matter how many others there are, and those would have to be counted one by one.
+    few = recent + earlier + pending <= SMALL_NUMBER
     return WithdrawalCount(
-        size=connection.execute(size).scalar_one(),
-        recent=connection.execute(gone.where(within_a_day)).scalar_one(),
-        earlier=connection.execute(gone.where(before)).scalar_one(),
-        pending=_count_pending(connection, lane, scope, now),
+        size=0 if few else connection.execute(size).scalar_one(), recent=recent, earlier=earlier, pending=pending
     )
 
 

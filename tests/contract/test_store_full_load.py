@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.store import withdrawals
 from oicp_adapter.store.full_load import FullLoadCount, full_load_records
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.sync.guard import WithdrawalCount
@@ -141,7 +142,8 @@ def test_what_the_full_load_left_out_is_gone_from_the_hub(lane: LaneStore, prese
     assert entry.withdrawn_at is not None
 
 
-def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, present, sql):
+def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, present, sql, monkeypatch):
+    monkeypatch.setattr(withdrawals, "SMALL_NUMBER", 2)
     for number in range(4):
         add(f"DE*ABC*E{number}")
     list(lane.sweep())
@@ -168,6 +170,8 @@ def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, p
     with lane.transaction() as books:
         assert books.withdrawal_count() == WithdrawalCount(size=6, recent=1, pending=3, earlier=1)
         assert not books.clean()
+        monkeypatch.setattr(withdrawals, "SMALL_NUMBER", 5)
+        assert books.withdrawal_count().size == 0, "of so few the guard asks for no size"
 
 
 @pytest.mark.parametrize("trouble", ["doubted_at", "debt_at", "held_since", "retry_at"])

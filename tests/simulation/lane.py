@@ -42,7 +42,7 @@ from oicp_adapter.sync.model import (
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange, Settled
+from oicp_adapter.sync.settle import Exchange, Settled, in_full
 from oicp_adapter.sync.steps import clear, commit_to, look_at, record
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -300,8 +300,9 @@ class Lane:
         self.sent.append(Sent(intent.started_at, self.now, action, tuple(item.evse_id for item in body), verdict))
         sent_for = {item.record.canonical: item for item in work}
         exchange = Exchange(intent, verdict, self.now, self.policy, self.dice.random(), sent_for)
-        settled = record(books.intent, exchange, self._entries(intent), books.position)
-        assert settled is not None
+        recorded = record(books.intent, exchange, self._entries(intent), books.position)
+        assert recorded is not None
+        settled = in_full(recorded, self._entries(intent))
         if action is Action.FULL_LOAD:
             self._close_full_load(intent, verdict)
         self._write(settled)
