@@ -8,7 +8,7 @@ library, no pacing.
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from benchmarks.daemon import MAX_RECORDS
 from benchmarks.figures import Latencies, MeasurementError
 from benchmarks.fleet import BARE_OPERATOR, Fleet, assembled, body, fragment
-from benchmarks.hub import Hub
+from benchmarks.hub import Hub, times
 
 _TIMEOUT: Final = 120.0
 
@@ -104,13 +104,7 @@ def propagation(hub: Hub, fleet: Fleet, *, rate: float, seconds: float) -> Laten
             ripe = min(len(changes), int((time.time() - started) * rate) + 1, sent + MAX_RECORDS)
             client.post(assembled(BARE_OPERATOR, "update", fragments[sent:ripe]))
             sent = ripe
-    return Latencies.of(due, received(hub, BARE_OPERATOR, due))
-
-
-def received(hub: Hub, operator: str, wanted: Mapping[str, float] | Sequence[str]) -> dict[str, float]:
-    """Return when the hub received the last change of each of these EVSEs, in seconds since 1970."""
-    held = hub.held(operator)
-    return {evse_id: held[evse_id].received_at for evse_id in wanted if evse_id in held}
+    return Latencies.of(due, times(hub.held(BARE_OPERATOR), due))
 
 
 def _post_all(hub: Hub, contents: Sequence[bytes]) -> float:

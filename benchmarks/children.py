@@ -1,5 +1,5 @@
 """
-Starts the adapter's commands as processes of their own, reads what they cost, and ends them.
+Starts processes, the adapter's commands and the peer, reads what they cost, and ends them.
 
 1. A child is ended whatever happens: asked first, killed when it does not heed. Every wait is bounded.
 2. What a child says goes to a file, and its end is shown when it did not do what it should.
@@ -23,11 +23,15 @@ STOP_WITHIN: Final = 15.0
 _SHOWN: Final = 2000
 """Characters of a child's log that are shown when it failed."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_QUIET_LOOK_EVERY: Final = 0.5
+_QUIET_LOOKS: Final = 4
+_QUIET_SHARE: Final = 0.06
+"""Of a core; a daemon that only looks uses a third of it at most, one that sweeps most of a core."""
 
 
 class Child:
     """
-    One command of the adapter; a context manager.
+    One process; a context manager.
 
     Attributes:
         announced: The line of JSON that it printed when it was ready.
@@ -35,13 +39,15 @@ class Child:
         ready_after: Seconds from then to that line.
     """
 
-    def __init__(self, arguments: Sequence[str], *, log: Path, directory: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, log: Path, directory: Path, program: Sequence[str] = ("-m", "oicp_adapter")
+    ) -> None:
         self._log = log
         self._errors: IO[bytes] = log.open("wb")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("OICP_ADAPTER_")}
         self.started_at = time.time()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "oicp_adapter", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -96,17 +102,32 @@ class Child:
             raise MeasurementError(f"exit code {self._process.returncode}:\n{self.log_end()}")
 
     def peak_memory(self) -> float:
-        """Return the largest resident set so far, in mebibytes."""
+        """Return the largest resident set so far, in megabytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+        return int(line.split()[1]) * 1024 / 1e6
 
     def processor_time(self) -> float:
         """Return the seconds of processor time that it used so far, in all its threads."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
-        fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
-        user, system = fields[11:13]
-        return (int(user) + int(system)) / _TICKS
+        return processor_time(self._process.pid)
+
+    def wait_until_quiet(self, *, within: float) -> None:
+        """
+        Wait until it has nothing left to do: what it does after its start would stand in what is measured next.
+
+        Raises:
+            MeasurementError: It did not become quiet in time.
+        """
+        end = time.monotonic() + within
+        quiet, before = 0, self.processor_time()
+        while quiet < _QUIET_LOOKS:
+            self.require_alive()
+            if time.monotonic() > end:
+                raise MeasurementError(f"a child did not become quiet in {within:.0f} s:\n{self.log_end()}")
+            time.sleep(_QUIET_LOOK_EVERY)
+            used = self.processor_time()
+            quiet = quiet + 1 if used - before <= _QUIET_SHARE * _QUIET_LOOK_EVERY else 0
+            before = used
 
     def _announcement(self) -> Any:
         pipe = self._process.stdout
@@ -119,3 +140,13 @@ class Child:
                 raise MeasurementError(f"a child did not start:\n{self.log_end()}")
             line += part
         return json.loads(line)
+
+
+def processor_time(pid: int, *, with_ended_children: bool = False) -> float:
+    """Return the seconds of processor time that a process used so far; 0.0 when it has gone meanwhile."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return 0.0
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return sum(map(int, fields[11 : 15 if with_ended_children else 13])) / _TICKS

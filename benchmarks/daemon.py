@@ -1,6 +1,8 @@
 """Runs the real daemon as a process of its own."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -45,3 +47,8 @@ level = {json.dumps("info" if sweep_every >= 300 else "debug")}
         )
         arguments = ["--config", str(config), "run", "--announce", "--monitoring-port", "0"]
         super().__init__(arguments, log=directory / "daemon.log", directory=directory)
+
+    def told_at(self, event: str) -> Sequence[float]:
+        """Return when it logged an event, each time, in seconds since 1970."""
+        said = (json.loads(line) for line in self.log_text().splitlines() if f'"{event}"' in line)
+        return [datetime.fromisoformat(one["timestamp"]).timestamp() for one in said if one.get("event") == event]

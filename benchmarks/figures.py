@@ -69,19 +69,20 @@ def typical(runs: Sequence[Latencies]) -> Latencies:
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    One line of the table.
+    One cell of the table: what was measured of one store with a fleet of one size.
 
     Attributes:
-        ceiling: What a bare client reached in the same run; empty: there is none to compare with.
+        beside: What the ceiling, or the peer, reached in the same run; empty: there is none to compare with.
         goal: In words; empty: none was set.
         met: Whether the goal was reached; None: there is none.
         details: Everything behind it, for the JSON.
     """
 
     store: str
+    size: int
     what: str
     measured: str
-    ceiling: str = ""
+    beside: str = ""
     goal: str = ""
     met: bool | None = None
     details: Mapping[str, object] = field(default_factory=dict)

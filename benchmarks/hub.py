@@ -3,11 +3,13 @@
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
+
+from pydantic_core import from_json
 
 from benchmarks.children import Child
 from benchmarks.figures import MeasurementError
@@ -22,11 +24,30 @@ LOOK_EVERY: Final = 0.05
 _NO_ENTRIES: Final = "since=999999999999&limit=0"
 
 
+_ASK_WITHIN: Final = 120.0
+"""Seconds; the state of a million EVSEs is a hundred megabytes of JSON, and the simulator does one thing at a time."""
+
+
 class Held(NamedTuple):
-    """What the hub holds of one EVSE, and when (seconds since 1970) that last became another."""
+    """What the hub holds of one EVSE, and when that last became another."""
 
     status: str
-    received_at: float
+    changed_at: str
+
+    @property
+    def received_at(self) -> float:
+        """Seconds since 1970; made when it is asked for, which few of a million are."""
+        return datetime.fromisoformat(self.changed_at).timestamp()
+
+
+class Request(NamedTuple):
+    """One push as the hub noted it; the instants are seconds since 1970."""
+
+    action: str
+    records: int
+    first_byte_at: float
+    performed_at: float
+    answered_at: float
 
 
 class Hub(Child):
@@ -67,10 +88,17 @@ class Hub(Child):
     def held(self, operator: str) -> dict[str, Held]:
         """Return what the hub holds of an operator by EvseID."""
         document = self._ask("GET", f"/state?operator={quote(operator)}")
-        return {
-            one["evse_id"]: Held(one["status"], datetime.fromisoformat(one["changed_at"]).timestamp())
-            for one in document["operators"][operator]
-        }
+        return {one["evse_id"]: Held(one["status"], one["changed_at"]) for one in document["operators"][operator]}
+
+    def performed(self, operator: str, *, since: int) -> Sequence[Request]:
+        """Return the requests of an operator that were performed and answered, of those after the first *since*."""
+        entries = self._ask("GET", f"/journal?since={since}&limit=10000")["requests"]
+        return [
+            Request(one["action"], one["records"], *map(_seconds, (one["received_at"], done, one["answered_at"])))
+            for one in entries
+            for done in one["applied_at"][:1]
+            if one["operator"] == operator and one["answered_at"] is not None
+        ]
 
     def wait_for_records(self, count: int, *, patience: float, daemon: Child) -> None:
         """
@@ -91,6 +119,21 @@ class Hub(Child):
             elif time.monotonic() - moved_at > patience:
                 raise MeasurementError(f"{count} records were due, {seen} came; the daemon said:\n{daemon.log_end()}")
             time.sleep(LOOK_EVERY)
+
+    def wait_for_push(self, *, since: int, patience: float, daemon: Child) -> Request:
+        """
+        Wait for the first push of the daemon's operator after the first *since* requests.
+
+        Raises:
+            MeasurementError: It did not come.
+        """
+        end = time.monotonic() + patience
+        while not (found := self.performed(OPERATOR, since=since)):
+            daemon.require_alive()
+            if time.monotonic() > end:
+                raise MeasurementError(f"no push came within {patience:.0f} s; the daemon said:\n{daemon.log_end()}")
+            time.sleep(LOOK_EVERY)
+        return found[0]
 
     def wait_until_equal(self, operator: str, expected: Mapping[str, str], *, within: float) -> dict[str, Held]:
         """
@@ -113,7 +156,7 @@ class Hub(Child):
 
     def _ask(self, method: str, path: str, document: object = None) -> Any:
         self.require_alive()
-        connection = http.client.HTTPConnection(*self._admin, timeout=30)
+        connection = http.client.HTTPConnection(*self._admin, timeout=_ASK_WITHIN)
         try:
             connection.request(method, path, None if document is None else json.dumps(document))
             answer = connection.getresponse()
@@ -122,4 +165,13 @@ class Hub(Child):
             connection.close()
         if answer.status != http.client.OK:
             raise MeasurementError(f"the simulator's {path} answered {answer.status}: {body[:200]!r}")
-        return json.loads(body)
+        return from_json(body)
+
+
+def times(held: Mapping[str, Held], wanted: Iterable[str]) -> dict[str, float]:
+    """Return when the hub received the last change of each of these EVSEs, in seconds since 1970."""
+    return {evse_id: held[evse_id].received_at for evse_id in wanted if evse_id in held}
+
+
+def _seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp()

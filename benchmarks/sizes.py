@@ -5,49 +5,73 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
+class Steady:
+    """
+    Changes at a steady rate.
+
+    Attributes:
+        rate: Changes a second.
+        seconds: Of one run.
+        allowance: What the goal for the p99 allows beyond two round trips, in seconds.
+    """
+
+    rate: int
+    seconds: float
+    allowance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """
     How much is measured.
 
     Attributes:
-        fleet: EVSEs while changes are measured; no change is measured twice on one of them.
-        runs: Runs of each measurement that has several.
-        propagation: Seconds of one run at 100 changes a second.
-        sustained: Changes a second that are offered, and for how many seconds.
-        burst: Changes in one transaction.
-        syncs: Fleets whose full synchronisation is measured; the last one idles afterwards.
+        fleets: EVSEs; everything is measured with each, in a store and at a hub of its own.
+        runs: Runs of what varies; the median is told.
+        steady: Rates at which the propagation is measured.
+        burst: Most changes in one transaction; a smaller fleet changes whole.
+        restarts: Starts of a daemon with a full ledger.
         idle: Seconds over which an idle daemon is watched.
         sweeps: Whether the cost of a full comparison is measured too.
+        peer_fleet: EVSEs of which a peer keeps the hub informed.
+        peer_steady: Rate and time at which it is offered changes.
+        peer_at_once: Changes that it then gets in one transaction.
     """
 
-    fleet: int
+    fleets: tuple[int, ...]
     runs: int
-    propagation: float
-    sustained: tuple[tuple[int, float], ...]
+    steady: tuple[Steady, ...]
     burst: int
-    syncs: tuple[int, ...]
+    restarts: int
     idle: float
     sweeps: bool
+    peer_fleet: int
+    peer_steady: Steady
+    peer_at_once: int
 
 
 FULL: Final = Sizes(
-    fleet=50_000,
+    fleets=(10_000, 100_000, 1_000_000),
     runs=3,
-    propagation=20.0,
-    sustained=((1000, 8.0), (5000, 8.0)),
+    steady=(Steady(100, 20.0, 0.025), Steady(1000, 8.0, 0.050)),
     burst=50_000,
-    syncs=(10_000, 100_000),
+    restarts=3,
     idle=30.0,
     sweeps=True,
+    peer_fleet=10_000,
+    peer_steady=Steady(100, 20.0, 0.025),
+    peer_at_once=1000,
 )
 
 QUICK: Final = Sizes(
-    fleet=5_000,
+    fleets=(5_000,),
     runs=1,
-    propagation=3.0,
-    sustained=(),
+    steady=(Steady(100, 2.0, 0.025), Steady(1000, 1.0, 0.050)),
     burst=5_000,
-    syncs=(5_000,),
-    idle=5.0,
+    restarts=1,
+    idle=2.0,
     sweeps=False,
+    peer_fleet=5_000,
+    peer_steady=Steady(100, 1.0, 0.025),
+    peer_at_once=50,
 )

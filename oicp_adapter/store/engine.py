@@ -60,7 +60,9 @@ _POSTGRESQL_CONNECT: Final = {
 }
 _WRITES: Final = "oicp_writes"
 _BY_KEY: Final = "oicp_by_key"
-_PLANNED_BY_KEY: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_PLANNED_BY_KEY: Final = (
+    "enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin",
+)  # fmt: skip
 _POSTGRESQL_BEGIN: Final = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT};"
     " SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
