@@ -5,7 +5,8 @@ Says what a lane does, in metrics and in log lines.
 2. A failure that repeats is counted by the log's own filter, so it may be reported each time here.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -79,10 +80,7 @@ class LaneTelemetry:
 
     def observed(self, found: Round) -> None:
         """Count what a look at the store came to."""
-        if found.unmapped:
-            self._metrics.unmapped.labels(self._operator).inc(len(found.unmapped))
-            words = {foreign_text(word, _WORD) for word in found.unmapped.values()}
-            self._tell_once("status.unmapped", words=sorted(words)[:10])
+        self.unmapped(Counter(found.unmapped.values()))
         if found.held:
             self._log.warning("withdrawals.held", count=found.held)
         if found.rejected:
@@ -94,6 +92,13 @@ class LaneTelemetry:
             )
         for evse, word in found.unmapped.items():
             self._log.debug("status.unmapped_evse", evse=evse, word=foreign_text(word, _WORD))
+
+    def unmapped(self, words: Mapping[str, int]) -> None:
+        """Count words that the table does not know, and tell them once."""
+        if words:
+            self._metrics.unmapped.labels(self._operator).inc(sum(words.values()))
+            shown = sorted({foreign_text(word, _WORD) for word in words})
+            self._tell_once("status.unmapped", words=shown[:10])
 
     def recorded(
         self,
@@ -161,8 +166,10 @@ class LaneTelemetry:
 
     def swept_page(self, page: SweepPage) -> None:
         """Report differences that no hint had announced."""
-        if page.registered or page.differing or page.rejected:
-            self._log.info("sweep.found", registered=page.registered, differing=page.differing, rejected=page.rejected)
+        if page.registered or page.differing:
+            self._log.info("sweep.found", registered=page.registered, differing=page.differing)
+        if page.rejected:
+            self._log.info("evses.rejected", count=page.rejected, reasons=sorted(page.reasons))
 
     def swept(self, now: datetime) -> None:
         """Note the end of a full comparison."""

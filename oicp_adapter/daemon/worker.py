@@ -358,6 +358,7 @@ class LaneWorker:
         if settled is None:
             return position
         if intent.action is Action.FULL_LOAD:
+            books.doubt_full_load(intent=intent, policy=self._policy)
             books.drop_full_load()
         books.save(settled.entries)
         books.clear_intent()
@@ -432,7 +433,7 @@ class LaneWorker:
             self._due["ready"] = now + BUSY_FOR
 
     def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
-        first = position.full_load_tried_at is None
+        first = position.attempt == 0
         if self._shadow or (self._sweep is not None and not first) or not self._is_due("full_load"):
             return False
         if not full_load_due(position, books.now, self._policy):
@@ -442,9 +443,9 @@ class LaneWorker:
 
     def _full_load(self, books: LaneTransaction, position: Position) -> Push | None:
         """Commit to a full load, unless something could be lost or withdrawn by it."""
-        if position.full_load_tried_at is None:
-            # The hints of a whole fleet: it carries what they speak of, and a sweep looks at all that it leaves out.
-            books.drop_hints()
+        first = position.attempt == 0
+        if first and books.drop_hints():
+            # Those of a whole fleet: it carries what they speak of, and a sweep looks at all that it leaves out.
             self._sweep = self._store.sweep(asserted_before=position.doubted_before)
         late = position.debt_at is not None and position.debt_at > books.now
         if late or not books.clean():
@@ -455,6 +456,8 @@ class LaneWorker:
             books.drop_full_load()
             self._telemetry.full_load_postponed(f"{count.missing} EVSEs at the hub would be missing from it")
             return None
+        if first:
+            self._telemetry.unmapped(books.unmapped_words())
         self._send_before = self._clock() + self._policy.send_within.total_seconds()
         intent, taken = commit_to(Action.FULL_LOAD, (), position, now=books.read_clock(), policy=self._policy)
         books.write_intent(intent)
@@ -464,6 +467,8 @@ class LaneWorker:
     def _close_full_load(self, books: LaneTransaction, intent: Intent, verdict: Verdict) -> None:
         if verdict.effect is Effect.APPLIED:
             books.acknowledge_full_load(intent=intent, policy=self._policy)
+        elif verdict.effect is Effect.UNKNOWN:
+            books.doubt_full_load(intent=intent, policy=self._policy)
         books.drop_full_load()
 
     def _advance_sweep(self) -> bool:

@@ -8,7 +8,7 @@ Prepares, streams and settles a full load, in statements over the whole lane.
    ledger yet in the smallest well-formed one that the store has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -31,15 +31,16 @@ from sqlalchemy import (
     update,
 )
 
-from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
+from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
 from oicp_adapter.store.engine import Store, raw
-from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, among
+from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, Word, among, constant
 from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import may_be_at_the_hub
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
+from oicp_adapter.sync.settle import late_until
 
 PAGE: Final = 5000
 """Records that one read of a stream holds."""
@@ -170,10 +171,43 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
     return records
 
 
+def unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str, int]:
+    """Return the words of these operators' chargers that the table does not know, with the number of their rows."""
+    status = evse_status.c.status
+    known = [constant(normalise(word)) for word in Status]
+    words = (
+        select(status, func.count())
+        .where(live(OperatorKey(evse_status.c.operator_id), scope), Word(status).not_in(known))
+        .group_by(status)
+    )
+    return dict(connection.execute(words).all())
+
+
 def count_records(connection: Connection, lane: str) -> int:
     """Count the records of a lane's full load."""
     records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
     return records
+
+
+def doubt(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> None:
+    """Let the ledger know of every EVSE that an unanswered full load carried: the hub may hold it from now on."""
+    carried = {
+        "lane": full_load.c.lane,
+        "canonical": full_load.c.canonical,
+        "evse_id": full_load.c.evse_id,
+        "presence": literal(Presence.UNKNOWN.value),
+        "doubted_at": literal(now, UtcTimestamp()),
+        "debt_at": literal(late_until(intent, policy), UtcTimestamp()),
+        "pending_since": literal(intent.started_at, UtcTimestamp()),
+        "failures": literal(0),
+        "flipped": false(),
+        "failed_singly": literal(0),
+        "attempt": literal(intent.attempt),
+        "due_at": literal(now, UtcTimestamp()),
+    }
+    rows = select(*carried.values()).where(full_load.c.lane == lane)
+    made = insert_into(connection.dialect, ledger).from_select(list(carried), rows)
+    connection.execute(made.on_conflict_do_nothing())
 
 
 def drop(connection: Connection, lane: str) -> None:

@@ -104,9 +104,9 @@ def delete_hints(connection: Connection, ids: Collection[int]) -> None:
         connection.execute(delete(hint).where(among_ids(hint.c.id, ids)))
 
 
-def drop_hints(connection: Connection, operator_keys: Collection[str]) -> None:
-    """Delete all hints for these operators that are there now."""
-    connection.execute(delete(hint).where(among(hint.c.operator_key, operator_keys)))
+def drop_hints(connection: Connection, operator_keys: Collection[str]) -> int:
+    """Delete all hints for these operators that are there now; return how many."""
+    return connection.execute(delete(hint).where(among(hint.c.operator_key, operator_keys))).rowcount
 
 
 def ledger_lanes(connection: Connection, evse_keys: Collection[str]) -> set[tuple[str, str]]:

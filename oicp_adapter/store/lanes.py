@@ -187,9 +187,13 @@ class LaneTransaction:
         hints.delete_hints(self._connection, [item.id for item in self._taken if item.evse_key not in but])
         self._taken, self._found, self._strays = [], {}, set()
 
-    def drop_hints(self) -> None:
-        """Delete all hints about EVSEs of the lane that are there now; a sweep must look at every EVSE afterwards."""
-        hints.drop_hints(self._connection, self._scope.operator_keys)
+    def drop_hints(self) -> int:
+        """Delete all hints about EVSEs of the lane; a sweep must look at every EVSE afterwards. Return how many."""
+        return hints.drop_hints(self._connection, self._scope.operator_keys)
+
+    def unmapped_words(self) -> Mapping[str, int]:
+        """Return the words of the lane's chargers that the table does not know, with their number."""
+        return full_load.unmapped_words(self._connection, self._scope.operator_keys)
 
     def entries(self, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
         """Return the ledger rows of these EVSEs; those without one are absent."""
@@ -259,9 +263,10 @@ class LaneTransaction:
         with whole_table(self._connection):
             return full_load.acknowledge(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
 
-    def full_load_records(self) -> int:
-        """Count the records of the lane's full load."""
-        return full_load.count_records(self._connection, self._scope.lane)
+    def doubt_full_load(self, *, intent: Intent, policy: Policy) -> None:
+        """Let the ledger know of every EVSE that an unanswered full load carried."""
+        with whole_table(self._connection):
+            full_load.doubt(self._connection, self._scope.lane, intent=intent, policy=policy, now=self.now)
 
     def drop_full_load(self) -> None:
         """Forget the records of the full load."""

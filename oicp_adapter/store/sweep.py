@@ -45,7 +45,7 @@ from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.clock import LONGEST_RETRY
-from oicp_adapter.sync.model import Rejected
+from oicp_adapter.sync.model import Rejected, Rejection
 from oicp_adapter.sync.steps import HELD_LOOK
 
 PAGE: Final = 2000
@@ -63,7 +63,7 @@ class SweepPage:
         scanned: Rows of `evse_status` compared.
         registered: EVSEs that were not in the ledger.
         differing: EVSEs of the ledger that became due.
-        rejected: Rows that never leave the house.
+        rejected: Rows that never leave the house; *reasons* are theirs.
         last_key: Where it stands; None: it had nothing to read.
     """
 
@@ -71,6 +71,7 @@ class SweepPage:
     registered: int = 0
     differing: int = 0
     rejected: int = 0
+    reasons: frozenset[Rejection] = frozenset()
     last_key: str | None = None
 
 
@@ -168,7 +169,8 @@ def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> Swe
         register_entries(connection, lane.scope.lane, judged.fresh, now)
         write_rejections(connection, lane.scope.lane, judged.canonicals, judged.rejected, now)
         due = _make_due(connection, lane.scope.lane, differing, now, pending=pending)
-    return SweepPage(registered=len(judged.fresh), differing=due, rejected=len(judged.rejected))
+    reasons = frozenset(item.reason for item in judged.rejected)
+    return SweepPage(registered=len(judged.fresh), differing=due, rejected=len(judged.rejected), reasons=reasons)
 
 
 def _differing(lane: SweptLane, operator: str, last: object, upper: object, now: datetime) -> Any:
