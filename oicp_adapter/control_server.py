@@ -16,11 +16,9 @@ from oicp_adapter.api.app import api_app, serves
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import propagation_of
 from oicp_adapter.control.rates import RateLimits
-from oicp_adapter.domain.errors import StoreSchemaError
 from oicp_adapter.page.router import page_router
 from oicp_adapter.serving import BackgroundServer, Front
-from oicp_adapter.store.engine import Store
-from oicp_adapter.store.migrate import check
+from oicp_adapter.store.migrate import require_current
 
 WHAT: Final = "control server"
 _LOOK_EVERY: Final = 1.0
@@ -41,7 +39,7 @@ class ControlServer:
         if (danger := control.danger()) is not None:
             raise danger
         self._store = desk.store
-        _require_current(desk.store)
+        require_current(desk.store)
         self._propagation = propagation_of(desk.settings)
         limits = RateLimits()
         front = Front(control.certificate, control.private_key, control.behind_proxy)
@@ -81,12 +79,3 @@ class _Both:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the one answer whose path it is."""
         await (self._api if serves(scope["path"]) else self._page)(scope, receive, send)
-
-
-def _require_current(store: Store) -> None:
-    state = check(store)
-    if not state.is_current:
-        raise StoreSchemaError(
-            f"the store's tables are of version {state.current or 'none'}, this program needs {state.wanted}",
-            cure="run `oicp-adapter db upgrade`",
-        )

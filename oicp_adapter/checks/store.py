@@ -7,13 +7,12 @@ from typing import Final
 from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.checks.relations import relation_errors, relation_findings
 from oicp_adapter.checks.rows import row_findings
-from oicp_adapter.domain.errors import ConfigurationError, ForeignStoreError, StoreError, StoreSchemaError
+from oicp_adapter.domain.errors import ConfigurationError, ForeignStoreError, StoreError
 from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.failures import UPGRADE
 from oicp_adapter.store.health import has_wal_bug
-from oicp_adapter.store.migrate import check
+from oicp_adapter.store.migrate import require_current
 from oicp_adapter.store.operations import strangeness
 
 SUBJECT: Final = "store"
@@ -26,7 +25,8 @@ def store_findings(settings: Settings, *, fleet: bool) -> Iterator[Finding]:
             if wrong := list(relation_errors(store)):
                 yield from wrong
                 return
-            yield _schema(store, settings.store.url)
+            version = require_current(store).current
+            yield Finding(Level.OK, SUBJECT, f"{store.address} is reachable and migrated (version {version})")
             if store.dialect == "sqlite" and has_wal_bug(sqlite3.sqlite_version_info):
                 yield Finding(
                     Level.WARNING,
@@ -47,14 +47,3 @@ def _identity(store: Store, settings: Settings) -> Iterator[Finding]:
         different = strangeness(store, scope.lane, hub_url=settings.hub.url)
         if different:
             yield Finding.from_error(SUBJECT, ForeignStoreError(operator.id, different))
-
-
-def _schema(store: Store, url: str) -> Finding:
-    state = check(store)
-    if state.is_current:
-        return Finding(Level.OK, SUBJECT, f"{url} is reachable and migrated (version {state.current})")
-    if state.current is None:
-        raise StoreSchemaError(f"the store {url} has no tables of the adapter", cure=UPGRADE)
-    raise StoreSchemaError(
-        f"the store {url} has version {state.current}, this program needs {state.wanted}", cure=UPGRADE
-    )

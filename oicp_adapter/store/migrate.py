@@ -8,6 +8,7 @@ Creates and migrates the store's tables, and tells which version they have.
 
 import sqlite3
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,11 +21,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, exc, select, text
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
 from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
-from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.failures import UPGRADE, WAIT
 from oicp_adapter.store.migrations.hints import hints_are_whole, restore_hints
 from oicp_adapter.store.relations import relation_problems
 from oicp_adapter.store.schema import schema_support
@@ -36,15 +37,17 @@ VERSION_TABLE: Final = "oicp_schema_version"
 _MIGRATION_LOCK: Final = 7_152_043_001
 """Key of the advisory lock, held for the transaction only, that lets one migration run at a time."""
 
-_LONGEST_WRITER: Final = 60.0
-"""Seconds for which a migration looks for an instant without a writer."""
+_LONGEST_TRANSACTION: Final = 60.0
+"""Seconds for which a migration looks for an instant at which nobody uses the tables."""
 
-_WRITERS_WAIT: Final = 200
-"""Milliseconds for which writers may be held up each time."""
+_OTHERS_WAIT: Final = 200
+"""Milliseconds for which others may be held up each time; less than a server's `deadlock_timeout`."""
 
-_SHARED_TABLES: Final = (
+_SHARED_TABLES: Final = ("evse_status", "temporary_status")
+_OWN_TABLES: Final = tuple(name for name in schema_support.metadata.tables if name.startswith("oicp_"))
+_PRESENT: Final = (
     "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
-    " AND oid IN (to_regclass('evse_status'), to_regclass('temporary_status'))"
+    " AND oid IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name) ORDER BY 1"
 )
 
 _WAL_ATTEMPTS: Final = 100
@@ -90,21 +93,21 @@ def upgrade(store: Store) -> SchemaState:
             create(Path(store.path).absolute())
         _switch_to_wal(store)
     retrying = Retrying(
-        retry=retry_if_exception_type(_WriterAtWorkError),
-        wait=wait_fixed(1),
-        stop=stop_after_delay(_LONGEST_WRITER),
+        retry=retry_if_exception_type(_TableInUseError),
+        wait=wait_random(0.1, 1),
+        stop=stop_after_delay(_LONGEST_TRANSACTION),
         reraise=True,
     )
     return retrying(_upgrade, store)
 
 
-class _WriterAtWorkError(StoreUnavailableError):
-    """Somebody's transaction holds a shared table, and everybody who writes it next would wait behind us."""
+class _TableInUseError(StoreUnavailableError):
+    """Somebody's transaction holds a table, and everybody who needs it next would wait behind us."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a transaction that wrote to a shared table has been open for a minute",
-            cure="end it, then run `oicp-adapter db upgrade` again",
+            "for a minute there was no instant at which no transaction was open on the tables",
+            cure="end the one that is open for so long, then run `oicp-adapter db upgrade` again",
         )
 
 
@@ -118,7 +121,8 @@ def _upgrade(store: Store) -> SchemaState:
         if state.is_current and (state.oldest is not None or hints_are_whole(connection)):
             return state
         if store.dialect == "postgresql":
-            _lock_shared_tables(connection)
+            _lock_tables(connection, _SHARED_TABLES, "SHARE ROW EXCLUSIVE")
+            _lock_tables(connection, _OWN_TABLES, "ACCESS EXCLUSIVE")
         if state.is_current:
             with Operations.context(MigrationContext.configure(connection)):
                 restore_hints()
@@ -134,6 +138,25 @@ def _upgrade(store: Store) -> SchemaState:
         return _state(connection)
 
 
+def require_current(store: Store) -> SchemaState:
+    """
+    Return which version the tables have, if this program can work with them; changes nothing.
+
+    Raises:
+        StoreSchemaError: It cannot: there are none, or they are of another version; the cure says which program is old.
+        StoreUnavailableError: The store could not be reached.
+    """
+    state = check(store)
+    if state.is_current:
+        return state
+    if state.current is None:
+        raise StoreSchemaError(f"the store {store.address} has no tables of the adapter", cure=UPGRADE)
+    raise StoreSchemaError(
+        f"the store {store.address} has version {state.current}, this program needs {state.wanted}",
+        cure="install a newer program" if state.current > state.wanted else UPGRADE,
+    )
+
+
 def check(store: Store) -> SchemaState:
     """
     Tell which version the tables have; changes nothing.
@@ -147,21 +170,22 @@ def check(store: Store) -> SchemaState:
         return _state(connection)
 
 
-def _lock_shared_tables(connection: Connection) -> None:
+def _lock_tables(connection: Connection, names: Collection[str], mode: str) -> None:
     """
-    Take at once the locks that a migration may need, or none: to queue for them would hold up every writer.
+    Take the locks that a migration may need, or give up soon: to queue for them would hold up everybody else.
 
-    A writer then waits for the migration itself, a second for each million rows that get an index.
+    All of them before anything is changed: a daemon at work that has one table and wants another would else meet us in
+    a circle. A writer waits for the migration itself, a second for each million rows that get an index.
     """
-    tables = connection.execute(text(_SHARED_TABLES)).scalars().all()
+    tables = connection.execute(text(_PRESENT), {"names": list(names)}).scalars().all()
     if not tables:
         return
-    connection.execute(text(f"SET LOCAL lock_timeout = {_WRITERS_WAIT}"))
+    connection.execute(text(f"SET LOCAL lock_timeout = {_OTHERS_WAIT}"))
     try:
-        connection.execute(text(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(text(f"LOCK TABLE {', '.join(tables)} IN {mode} MODE"))
     except exc.OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            raise _WriterAtWorkError from error
+            raise _TableInUseError from error
         raise
     connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
 

@@ -7,13 +7,15 @@ the sweep opens the rows of EVSEs that vanished without a hint.
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, text, union
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal, or_, select, text, union
 
 from oicp_adapter.store.effective import live
-from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, unindexed
+from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, among_bound, unindexed
 from oicp_adapter.store.schema import evse_status, hint, ledger
+from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, SMALL_NUMBER, WithdrawalCount
 from oicp_adapter.sync.model import Presence
 
@@ -25,6 +27,8 @@ _UNSETTLED: Final = text(
     " OR refusal IS NOT NULL)"
 )
 """The condition of the index `oicp_ledger_unsettled`, word for word."""
+
+_SINCE: Final = bindparam("since", type_=UtcTimestamp())
 
 
 def unsettled(lane: str) -> ColumnElement[bool]:
@@ -42,22 +46,32 @@ def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], 
 
     The size of the fleet is 0 where there are so few that no guard asks for it.
     """
-    unapproved = ledger.c.approved_at.is_(None)
     since = now - GUARD_SPAN
-    size = select(func.count()).where(
-        ledger.c.lane == lane, unapproved, or_(may_be_at_the_hub(), ledger.c.withdrawn_at > since)
-    )
-    gone = select(func.count()).where(ledger.c.lane == lane, unapproved)
-    within_a_day = ledger.c.withdrawn_at > since
-    before = and_(ledger.c.withdrawn_at > now - LONG_SPAN, ledger.c.withdrawn_at <= since)
-    recent: int = connection.execute(gone.where(within_a_day)).scalar_one()
-    earlier: int = connection.execute(gone.where(before)).scalar_one()
+    mine = {"lane": lane, "since": since}
+    recent: int = connection.execute(_gone_since(), mine).scalar_one()
+    earlier: int = connection.execute(_gone_since(), mine | {"since": now - LONG_SPAN}).scalar_one() - recent
     pending = _count_pending(connection, lane, scope, now)
     # Of so few it does not matter how many others there are, and those would have to be counted one by one.
     few = recent + earlier + pending <= SMALL_NUMBER
-    return WithdrawalCount(
-        size=0 if few else connection.execute(size).scalar_one(), recent=recent, earlier=earlier, pending=pending
-    )
+    size: int = 0 if few else connection.execute(_size_since(), mine).scalar_one()
+    return WithdrawalCount(size=size, recent=recent, earlier=earlier, pending=pending)
+
+
+@cache  # to build a statement costs more than to run it
+def _gone_since() -> Any:
+    """Select how many were withdrawn since then."""
+    return select(func.count()).where(_mine(), ledger.c.approved_at.is_(None), ledger.c.withdrawn_at > _SINCE)
+
+
+@cache
+def _size_since() -> Any:
+    """Select how many the hub may hold, or held since then."""
+    counted = or_(may_be_at_the_hub(), ledger.c.withdrawn_at > _SINCE)
+    return select(func.count()).where(_mine(), ledger.c.approved_at.is_(None), counted)
+
+
+def _mine() -> ColumnElement[bool]:
+    return ledger.c.lane == bindparam("lane")
 
 
 def may_be_at_the_hub() -> ColumnElement[bool]:
@@ -88,20 +102,31 @@ def standing(connection: Connection, canonicals: Collection[str], scope: frozens
 
 def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:
     """Count by pages of the backlog."""
-    hinted = select(hint.c.evse_key).where(or_(among(hint.c.operator_key, scope), hint.c.operator_key.is_(None)))
-    mine = ledger.c.lane == lane
-    due = select(ledger.c.canonical).where(mine, ledger.c.due_at <= now)
-    waiting = select(ledger.c.canonical).where(mine, ledger.c.pending_since.is_not(None))
-    held = select(ledger.c.canonical).where(unsettled(lane))
-    backlog = union(hinted, due, waiting, held).subquery("backlog")
-    candidates = connection.execute(select(backlog.c.evse_key)).scalars()
+    known = {"lane": lane, "now": now, "scope": sorted(scope)}
     count = 0
-    for page in candidates.partitions(_PAGE):
-        there = (
-            select(ledger.c.canonical)
-            .where(mine, among(ledger.c.canonical, page), may_be_at_the_hub())
-            .where(ledger.c.withdrawn_at.is_(None), ledger.c.approved_at.is_(None))
-        )
-        vanishing = set(connection.execute(there).scalars())
+    for page in connection.execute(_backlog(), known).scalars().partitions(_PAGE):
+        vanishing = set(connection.execute(_there(), {"lane": lane, "page": sorted(page)}).scalars())
         count += len(vanishing - standing(connection, vanishing, scope))
     return count
+
+
+@cache
+def _backlog() -> Any:
+    """Select the keys of all that is hinted at, due, pending or unsettled."""
+    hinted = select(hint.c.evse_key).where(
+        or_(among_bound(hint.c.operator_key, "scope"), hint.c.operator_key.is_(None))
+    )
+    due = select(ledger.c.canonical).where(_mine(), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp()))
+    waiting = select(ledger.c.canonical).where(_mine(), ledger.c.pending_since.is_not(None))
+    held = select(ledger.c.canonical).where(unindexed(ledger.c.lane) == bindparam("lane"), _UNSETTLED)
+    return select(union(hinted, due, waiting, held).subquery("backlog").c.evse_key)
+
+
+@cache
+def _there() -> Any:
+    """Select which of a page the hub may hold and nobody has approved."""
+    return (
+        select(ledger.c.canonical)
+        .where(_mine(), among_bound(ledger.c.canonical, "page"), may_be_at_the_hub())
+        .where(ledger.c.withdrawn_at.is_(None), ledger.c.approved_at.is_(None))
+    )

@@ -74,12 +74,9 @@ class Network:
         alert_until: The hub refuses the client certificate at the first read, by lane.
         cut_next: So many bodies are cut before their end.
         residue_next: So many first bytes leave late, after the deadline was checked.
-    fired: Called with the name of each fault when it takes effect.
-    changed: Called when a request may have changed what the hub holds.
-    shifted: Called when that may have changed by itself, or by a request that was judged when it was sent.
-    fired: Called with the name of each fault when it takes effect.
-    changed: Called when a request may have changed what the hub holds.
-    shifted: Called when that may have changed by itself, or by a request that was judged when it was sent.
+        fired: Called with the name of each fault when it takes effect.
+        changed: Called when a request may have changed what the hub holds.
+        shifted: Called when that may have changed by itself, or by a request that was judged when it was sent.
     """
 
     world: World

@@ -56,7 +56,7 @@ class Process:
         url: Of the monitoring endpoints.
     """
 
-    def __init__(self, config: Path, folder: Path, number: int) -> None:
+    def __init__(self, config: Path, folder: Path, number: int, release: Path | None) -> None:
         self._errors = folder / f"daemon-{number}.log"
         with self._errors.open("wb") as errors:
             self.child = subprocess.Popen(
@@ -64,7 +64,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=_environment(),
+                env=_environment(release),
                 cwd=folder,
             )
         self.announced = b""
@@ -137,6 +137,7 @@ class Site:
     Attributes:
         sections: The settings by section; a test changes them before it starts a daemon.
         secret: The password of the first operator's private key.
+        release: Where another release of the package is, for daemons and commands that start from now on.
     """
 
     folder: Path
@@ -148,6 +149,7 @@ class Site:
     secret: str
     opened: ExitStack
     processes: list[Process] = field(default_factory=list)
+    release: Path | None = None
 
     def config(self) -> Path:
         path = self.folder / "oicp-adapter.toml"
@@ -158,7 +160,7 @@ class Site:
 
     def start(self) -> Process:
         """Start a daemon without waiting for anything."""
-        process = Process(self.config(), self.folder, len(self.processes))
+        process = Process(self.config(), self.folder, len(self.processes), self.release)
         self.opened.callback(process.clean_up)
         self.processes.append(process)
         return process
@@ -175,7 +177,7 @@ class Site:
             text=True,
             timeout=within,
             check=False,
-            env=_environment(),
+            env=_environment(self.release),
             cwd=self.folder,
         )
 
@@ -318,9 +320,10 @@ def _line(config: Path, *arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "oicp_adapter", "--config", str(config), *arguments]
 
 
-def _environment() -> Mapping[str, str]:
-    """Return this environment without settings of the adapter."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
+def _environment(release: Path | None) -> Mapping[str, str]:
+    """Return this environment without settings of the adapter, in which that release is imported."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
+    return plain if release is None else {**plain, "PYTHONPATH": str(release)}
 
 
 def _toml(values: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def pg_url(server_url: str, migrated_database: str) -> Iterator[str]:
     """URL of a migrated PostgreSQL database of this test's own."""
     name = f"test_{next(_NUMBERS)}"
     with closing(psycopg.connect(server_url, autocommit=True)) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_database}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_database} STRATEGY file_copy")
         yield _with_database(server_url, name)
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
