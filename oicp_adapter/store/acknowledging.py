@@ -53,11 +53,15 @@ _RECORDS: Final = {
         " FROM json_each(:records) ORDER BY 1) AS n WHERE true"
     ),
     "postgresql": (
-        "(SELECT * FROM unnest(%(keys)b::text[], %(evse_ids)b::text[], %(statuses)b::text[], %(untils)s::timestamptz[])"
+        "(SELECT * FROM unnest(string_to_array(%(keys)s, chr(10)), string_to_array(%(evse_ids)s, chr(10)),"
+        " string_to_array(%(statuses)s, chr(10)), %(untils)s::timestamptz[])"
         ' AS r (canonical, evse_id, status, until) ORDER BY r.canonical COLLATE "C") AS n'
     ),
 }
-"""In the order of their keys, so that two writers could not deadlock; as `%b` arrays of text cost half."""
+"""
+In the order of their keys, so that two writers could not deadlock. PostgreSQL gets its lists as lines: what is pushed
+is well-formed and has no line ends, and the driver needs ten times as long for an array.
+"""
 
 
 def acknowledge(connection: Connection, lane: str, done: Acknowledgement) -> None:
@@ -75,9 +79,9 @@ def acknowledge(connection: Connection, lane: str, done: Acknowledgement) -> Non
         parameters |= {name: _text(at) for name, at in instants.items()}
         parameters["records"] = json.dumps([[*each, _text(until.get(each.canonical))] for each in records])
     else:
-        keys, evse_ids, statuses = map(list, zip(*records, strict=True))
-        parameters |= {**instants, "keys": keys, "evse_ids": evse_ids, "statuses": statuses}
-        parameters["untils"] = [until.get(key) for key in keys]
+        lines = dict(zip(("keys", "evse_ids", "statuses"), map("\n".join, zip(*records, strict=True)), strict=True))
+        untils = [until.get(record.canonical) for record in records] if until else None
+        parameters |= {**instants, **lines, "untils": untils}
     raw(connection).execute(_statement(connection.dialect.name), parameters)
 
 

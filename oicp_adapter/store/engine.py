@@ -36,6 +36,9 @@ from oicp_adapter.store.types import read_text
 STATEMENT_TIMEOUT: Final = 30_000
 """Milliseconds after which PostgreSQL gives a statement up; a sweep's page takes a hundredth of it."""
 
+WHOLE_TABLE_TIMEOUT: Final = 10 * STATEMENT_TIMEOUT
+"""The same for the few statements over a whole fleet, which grow with it."""
+
 LOCK_TIMEOUT: Final = 10_000
 """Milliseconds after which PostgreSQL gives up waiting for a lock on rows of our own."""
 
@@ -235,10 +238,12 @@ def whole_table(connection: Connection) -> Iterator[None]:
     """
     postgresql = connection.dialect.name == "postgresql"
     if postgresql:
-        connection.exec_driver_sql(f"{_planner(by_key=False)}; SET LOCAL enable_nestloop = off")
+        patient = f"SET LOCAL enable_nestloop = off; SET LOCAL statement_timeout = {WHOLE_TABLE_TIMEOUT}"
+        connection.exec_driver_sql(f"{_planner(by_key=False)}; {patient}")
     yield
     if postgresql:
-        connection.exec_driver_sql(f"{_planner(by_key=True)}; SET LOCAL enable_nestloop = on")
+        usual = f"SET LOCAL enable_nestloop = on; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}"
+        connection.exec_driver_sql(f"{_planner(by_key=True)}; {usual}")
 
 
 def raw(connection: Connection) -> Any:

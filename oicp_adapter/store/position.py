@@ -6,11 +6,11 @@ waiting for the lock would be taken for a living one.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
-from functools import cache
-from typing import Any, Final
+from functools import cache, cached_property
+from typing import Any, Final, overload
 
 from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, func, literal, select, type_coerce, update
 
@@ -46,6 +46,38 @@ _ONE: Final = select(literal(1).label("one")).subquery()
 _CLOCK_AND_INTENT: Final = select(*_INTENT_COLUMNS, _NOW, _SHORT_WAITS).select_from(
     _ONE.outerjoin(intent_row, intent_row.c.lane == bindparam("lane"))
 )
+
+
+class _StoredRecords(Sequence[Record]):
+    """The records of an open intent, read when they are asked for: most transactions only ask whose intent it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _records(self) -> tuple[Record, ...]:
+        return tuple(
+            Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
+            for canonical, evse_id, status in json.loads(self._text)
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        return self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return self._records == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._records)
 
 
 def read_position(connection: Connection, lane: str) -> Position:
@@ -134,10 +166,7 @@ def _intent_of(row: Any) -> Intent:
         epoch=row.epoch,
         attempt=row.attempt,
         action=Action(row.action),
-        records=tuple(
-            Record(CanonicalEvseId(canonical), EvseId(evse_id), OicpStatus(status))
-            for canonical, evse_id, status in json.loads(row.records)
-        ),
+        records=_StoredRecords(row.records),
         started_at=row.started_at,
         silent_until=row.silent_until,
         suspect=row.suspect,

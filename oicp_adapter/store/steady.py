@@ -45,7 +45,7 @@ WHERE NOT EXISTS (SELECT 1 FROM evse_status AS o WHERE {{other_key}} = k.value A
 """  # noqa: S608 - made of our own words
 _POSTGRESQL: Final = f"""
 SELECT k.key, s.evse_id, s.status, l.acknowledged, l.again
-FROM (SELECT %(lane)s::text AS lane, unnest(%(keys)b::text[]) AS key OFFSET 0) AS k
+FROM (SELECT %(lane)s::text AS lane, json_array_elements_text(%(keys)s::json) AS key OFFSET 0) AS k
 CROSS JOIN LATERAL (
     SELECT l.evse_id, l.acknowledged, {_AGAIN} AS again FROM oicp_ledger AS l
     WHERE l.lane = k.lane AND l.canonical = k.key AND {_OWES_NOTHING} OFFSET 0
@@ -83,7 +83,7 @@ def read_steady(
         parameters |= {name: at and timestamp_text(at) for name, at in instants.items()}
         parameters |= {"keys": _json(changed), "operators": _json(scope.operator_keys)}
     else:
-        parameters |= {**instants, "keys": list(changed), "operators": list(scope.operator_keys)}
+        parameters |= {**instants, "keys": _json(changed), "operators": list(scope.operator_keys)}
     rows = driver.execute(_statement(connection.dialect.name), parameters).fetchall()
     return [
         Steady(CanonicalEvseId(key), EvseId(evse_id), status, _ACKNOWLEDGED[acknowledged], bool(again), changed[key])

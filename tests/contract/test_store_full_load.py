@@ -6,6 +6,7 @@ import pytest
 
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store import withdrawals
+from oicp_adapter.store.engine import WHOLE_TABLE_TIMEOUT, whole_table
 from oicp_adapter.store.full_load import FullLoadCount, full_load_records
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.sync.guard import WithdrawalCount
@@ -184,3 +185,15 @@ def test_a_lane_with_any_trouble_is_not_clean(lane: LaneStore, add, present, tro
         assert not books.clean()
         books.save([present("DE*ABC*E1", books.now, refusal="refused")])
         assert not books.clean()
+
+
+def test_statements_over_a_whole_fleet_have_more_time_than_others(pg_store):
+    def allowed():
+        asked = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
+        return connection.exec_driver_sql(asked).scalar()
+
+    with pg_store.writing() as connection:
+        usual = allowed()
+        with whole_table(connection):
+            assert allowed() == WHOLE_TABLE_TIMEOUT > usual
+        assert allowed() == usual
