@@ -143,7 +143,7 @@ def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
         "epoch": intent.epoch,
         "attempt": intent.attempt,
         "action": intent.action.value,
-        "records": json.dumps(intent.records),
+        "records": json.dumps([*intent.records]),
         "started_at": intent.started_at,
         "silent_until": intent.silent_until,
         "suspect": intent.suspect,

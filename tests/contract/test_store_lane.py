@@ -109,6 +109,10 @@ def test_the_position_and_the_intent_come_back_as_they_were_saved(lane: LaneStor
     assert lane.position()[0] == position
     with lane.transaction() as books:
         assert (books.position, books.intent) == (position, intent)
+        books.write_intent(replace(books.intent, epoch=4))  # as who distrusts the store does
+    with lane.transaction() as books:
+        assert books.intent == replace(intent, epoch=4)
+        assert books.intent != replace(intent, epoch=4, records=())
         books.clear_intent()
     with lane.transaction() as books:
         assert books.intent is None

@@ -71,8 +71,9 @@ def test_no_fault_of_the_hub_makes_the_daemon_tell_a_secret(site, locked, call, 
         return any(entry.fault == kind and entry.number > since for entry in site.entries())
 
     for fault in FAULTS:
+        since = site.requests()  # before: a push under way may be struck at once
         site.will(**fault, size=2_000_000, delay=0.05)
-        eventually(partial(has_struck, fault["kind"], site.requests()), every=0.2, told=daemon.text)
+        eventually(partial(has_struck, fault["kind"], since), every=0.2, told=daemon.text)
     seen = [daemon.get(path)[1] for path in ("/metrics", "/readyz", "/livez")]
     seen += [str(call(*line)) for line in commands(site.config())]
     assert daemon.stop() == 0
