@@ -217,9 +217,10 @@ class Connection:
             if trap is None:
                 self._forward(way, data)
                 return
-            if trap.then is Then.HOLD:
-                self._floats = trap.floats
-                self.hold([other for other in trap.held() if other is not way])
+            hold = trap.then is Then.HOLD
+            self._floats = hold and trap.floats
+            # Held before the last byte passes: an answer must not overtake the cut.
+            self.hold([other for other in (trap.held() if hold else Way) if other is not way])
             self._forward(way, data[:passing])
             data = data[passing:]
             if trap.then is Then.HOLD:
