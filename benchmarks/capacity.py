@@ -7,11 +7,12 @@ came meanwhile: the batch grows with the rate until it is as large as it may be,
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from oicp_adapter.store.sweep import PAGE
 from oicp_adapter.sync.pacing import BURST_SHARE
 
-MINUTE = 60.0
+MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +71,29 @@ class Capacity:
         unpaced = rate * self.cycle(0) / (1 - rate * self.costs.record)
         return max(1.0, rate * self.interval, unpaced)
 
-    def longest_wait(self, rate: float) -> float:
-        """Return the seconds within which the hub knows of a change: a request before it, a page, and its own."""
+    def longest_wait(self, rate: float, *, lanes: int = 1) -> float:
+        """
+        Return the seconds within which the hub knows of a change: a request before it, a page, and its own.
+
+        Args:
+            rate: Changes a second of each lane.
+            lanes: Of the process; each of the others may take its turn at the processor before both requests.
+        """
         batch = self.batch(rate)
-        return self.cycle(batch) + self.request(batch)
+        turn = self.costs.request + batch * self.costs.record + self.costs.page
+        return self.cycle(batch) + self.request(batch) + 2 * (lanes - 1) * turn
 
     def drained(self, changes: int) -> float:
         """Return the seconds in which the hub knows of so many changes of one transaction, after a quiet time."""
         requests, took = math.ceil(changes / self.max_records), self.request(self.max_records) + self.costs.page
-        at_once = (
-            requests if took >= self.interval else min(requests, math.floor(self.burst / (1 - took / self.interval)))
-        )
+        if took >= self.interval:
+            return requests * took
+        at_once = min(requests, math.floor(self.burst / (1 - took / self.interval)))
         return at_once * took + (requests - at_once) * self.interval
 
     def swept(self, evses: int, rate: float) -> float:
         """Return the seconds that a comparison of the whole lane takes while it also carries so many changes."""
-        pages = (
-            2 * math.ceil(evses / PAGE) + 1
-        )  # the store with the ledger, then the ledger with the store, then the end
+        pages = 2 * math.ceil(evses / PAGE) + 1  # the store with the ledger, the ledger with the store, the end
         request = self.request(self.batch(rate))
         busy = request / self.cycle(self.batch(rate))
         return pages * min(self.costs.page / (1 - busy), self.costs.page + request)

@@ -68,11 +68,9 @@ def check(made: Bench, capacity: Capacity, *, evses: int, seconds: float) -> Ite
     lanes = max(2, int(capacity.lanes(USUAL_RATE) / 2))
     several = VirtualSite(made, capacity.costs, policy, lanes=lanes, evses=evses // lanes)
     several.settle()
-    costs = capacity.costs
-    of_another = costs.request + capacity.batch(USUAL_RATE) * costs.record + costs.page
     yield Check(
         f"{lanes} lanes in a process, {evses // lanes:,} EVSEs and {USUAL_RATE} changes/s each: p99 of the propagation",
-        capacity.longest_wait(USUAL_RATE) + 2 * (lanes - 1) * of_another,
+        capacity.longest_wait(USUAL_RATE, lanes=lanes),
         quantile(several.offer(USUAL_RATE, seconds), 0.99),
     )
     several.close()
@@ -103,9 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20, help="of virtual time for each rate; default 20")
     parser.add_argument("--limit", type=int, default=1800, help="requests a minute; default 1800")
     parser.add_argument("--round-trip", type=float, default=0.02, help="seconds; default 0.02")
-    parser.add_argument("--request", type=float, default=0.006, help="seconds of work a request; default 0.006")
-    parser.add_argument("--record", type=float, default=0.00005, help="the same a record; default 0.00005")
-    parser.add_argument("--page", type=float, default=0.03, help="the same a page of a sweep; default 0.03")
+    parser.add_argument("--request", type=float, default=0.009, help="seconds of work a request; default 0.009")
+    parser.add_argument("--record", type=float, default=0.00003, help="the same a record; default 0.00003")
+    parser.add_argument("--page", type=float, default=0.02, help="the same a page of a sweep; default 0.02")
     given = parser.parse_args(arguments)
     costs = Costs(given.round_trip, given.request, given.record, given.page)
     print(*tables(costs, limit=given.limit), sep="\n")

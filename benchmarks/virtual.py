@@ -77,7 +77,7 @@ class Fleet:
     _changed: int = 0
 
     def fill(self) -> None:
-        """Write the fleet, without hints: a sweep or a full load finds it."""
+        """Write the fleet in one transaction, as a first import does."""
         rows = ((self.name(number), self.operator, "Available") for number in range(self.size))
         with self._transaction():
             self.connection.executemany("INSERT INTO evse_status (evse_id, operator_id, status) VALUES (?, ?, ?)", rows)
@@ -132,12 +132,8 @@ class VirtualClient:
         body = json.dumps({"ActionType": request.action, "OperatorEvseStatus": inner}).encode()
         answer = site.hub.push(request.operator_id, None, body, site.world.true_time, process_id="virtual")
         self._fleet.performed([evse for evse, _ in records])
-        site.requests += 1
         self.actor.park(costs.round_trip / 2)
         return Answer(Progress.SENT, http_status=answer.http_status, body=answer.body, process_id="virtual")
-
-    def close(self) -> None:
-        """There is no connection."""
 
 
 class VirtualLane(LaneWorker):
@@ -170,7 +166,6 @@ class VirtualSite:
     One process with lanes, their store and their hub.
 
     Attributes:
-        requests: Pushed so far.
         sweeps: The seconds that each whole sweep took.
     """
 
@@ -179,7 +174,6 @@ class VirtualSite:
         self.costs = costs
         self.hub = Hub(HubOptions(journal=10, history=0, arrivals=0))
         self.processor = Processor(self.world)
-        self.requests = 0
         self.sweeps: list[float] = []
         self._over = False
         connection = bench.renew(self.world.database_time)
@@ -200,11 +194,12 @@ class VirtualSite:
 
     def offer(self, rate: float, seconds: float) -> Sequence[float]:
         """Let each fleet change at this rate; return the seconds that each change took, in order of size."""
-        each, owed = rate * _TICK, [0.0]
+        owed = 0.0
 
         def tick() -> None:
-            owed[0] += each
-            count, owed[0] = int(owed[0]), owed[0] % 1
+            nonlocal owed
+            owed += rate * _TICK
+            count, owed = int(owed), owed % 1
             for fleet in self.fleets:
                 if count:
                     fleet.change(count)

@@ -106,8 +106,8 @@ class _TableInUseError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__(
-            "for a minute there was no instant at which no transaction was open on the tables",
-            cure="end the one that is open for so long, then run `oicp-adapter db upgrade` again",
+            "for a minute some transaction was open on a table that is to be changed",
+            cure="end what stays open (pg_stat_activity names it), then run `oicp-adapter db upgrade` again",
         )
 
 

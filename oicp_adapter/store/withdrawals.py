@@ -31,7 +31,7 @@ _UNSETTLED: Final = text(
 _SINCE: Final = bindparam("since", type_=UtcTimestamp())
 
 
-def unsettled(lane: str) -> ColumnElement[bool]:
+def unsettled(lane: str | ColumnElement[str]) -> ColumnElement[bool]:
     """
     Return the condition that a row of a lane's ledger has a doubt, a debt, a hold, a backoff or a refusal.
 
@@ -118,7 +118,7 @@ def _backlog() -> Any:
     )
     due = select(ledger.c.canonical).where(_mine(), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp()))
     waiting = select(ledger.c.canonical).where(_mine(), ledger.c.pending_since.is_not(None))
-    held = select(ledger.c.canonical).where(unindexed(ledger.c.lane) == bindparam("lane"), _UNSETTLED)
+    held = select(ledger.c.canonical).where(unsettled(bindparam("lane")))
     return select(union(hinted, due, waiting, held).subquery("backlog").c.evse_key)
 
 

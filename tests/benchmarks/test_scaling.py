@@ -26,7 +26,7 @@ def test_lanes_in_virtual_time_do_what_was_computed(made):
 
 def test_lanes_that_are_slower_than_computed_are_told(made, monkeypatch):
     capacity = Capacity(COSTS, requests_per_minute=1800, max_records=100)
-    monkeypatch.setattr(Capacity, "longest_wait", lambda *_: 0.01)
+    monkeypatch.setattr(Capacity, "longest_wait", lambda *_, **__: 0.01)
     first = next(scaling.check(made, capacity, evses=300, seconds=2))
     assert "propagation" in first.what
     assert not first.holds
