@@ -163,6 +163,7 @@ class LaneWorker:
         self._doubted_before: datetime | None = None
         self._now = datetime.min.replace(tzinfo=UTC)
         self._due: dict[str, datetime] = {}
+        self._next_due: datetime | None = None
         self._send_before = 0.0
         self._retry_now = False
 
@@ -193,6 +194,7 @@ class LaneWorker:
         if self._now - look.now > CLOCK_STEP:
             self._due.clear()  # what was due at instants that are far away now
         self._now = look.now
+        self._next_due = look.due_at
         self._telemetry.hintless(self._store.hintless)
         found = self._store.unrecognised()
         if found is None and not self._must_act(look):
@@ -361,6 +363,7 @@ class LaneWorker:
             books.doubt_full_load(intent=intent, policy=self._policy)
             books.drop_full_load()
         books.save(settled.entries)
+        self._next_due = books.now
         books.clear_intent()
         self._telemetry.abandoned(intent)
         self._sweep_what_is_in_doubt(settled.position)
@@ -399,10 +402,11 @@ class LaneWorker:
         return Push(intent, self._request(chosen.action, records, len(records)), self._send_before, chosen.work)
 
     def _find(self, books: LaneTransaction) -> None:
-        """Find what is hinted or due."""
+        """Find what is hinted, and what is due if anything is."""
         most = self._policy.max_records
         looked_at = most + min(most, LOOK_AHEAD)
-        books.find(hinted=looked_at, due=looked_at, suspects=most)
+        due = self._next_due is not None and self._next_due <= books.now
+        books.find(hinted=looked_at, due=looked_at if due else 0, suspects=most if due else 0)
 
     def _sort_steady(self, books: LaneTransaction, position: Position) -> Sorted:
         """Decide about the found EVSEs that need no more than a comparison; in shadow mode about none."""

@@ -11,9 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
-from oicp_adapter.store.engine import raw
+from oicp_adapter.store.engine import Dialect, DriverStatement
 from oicp_adapter.store.types import timestamp_text
 from oicp_adapter.sync.model import Acknowledgement, Entry, Presence
 
@@ -64,8 +62,12 @@ is well-formed and has no line ends, and the driver needs ten times as long for 
 """
 
 
-def acknowledge(connection: Connection, lane: str, done: Acknowledgement) -> None:
-    """Let the rows of all records of a request say that the hub has acknowledged them; make those that are missing."""
+def acknowledgement(dialect: Dialect, lane: str, done: Acknowledgement) -> DriverStatement:
+    """
+    Return the statement that lets all records' rows say that the hub has acknowledged them.
+
+    It makes those that are missing.
+    """
     instants = {
         "now": done.now,
         "started": done.intent.started_at,
@@ -75,18 +77,18 @@ def acknowledge(connection: Connection, lane: str, done: Acknowledgement) -> Non
     }
     parameters: dict[str, Any] = {"lane": lane, "attempt": done.intent.attempt}
     records, until = done.intent.records, done.valid_until
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         parameters |= {name: _text(at) for name, at in instants.items()}
         parameters["records"] = json.dumps([[*each, _text(until.get(each.canonical))] for each in records])
     else:
         lines = dict(zip(("keys", "evse_ids", "statuses"), map("\n".join, zip(*records, strict=True)), strict=True))
         untils = [until.get(record.canonical) for record in records] if until else None
         parameters |= {**instants, **lines, "untils": untils}
-    raw(connection).execute(_statement(connection.dialect.name), parameters)
+    return _statement(dialect), parameters
 
 
 @cache
-def _statement(dialect: str) -> str:
+def _statement(dialect: Dialect) -> str:
     sqlite = dialect == "sqlite"
     kinds = {"lane": "text", "attempt": "bigint"} | dict.fromkeys(
         ("now", "started", "debt", "furthest", "again"), "timestamptz"

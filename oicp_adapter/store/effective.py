@@ -41,11 +41,14 @@ from oicp_adapter.store.expressions import (
 from oicp_adapter.store.schema import evse_status, temporary_status
 from oicp_adapter.store.types import UtcTimestamp
 
+Instant = datetime | ColumnElement[datetime]
+"""A point in time, or the parameter that brings it."""
+
 RANKS: Final = {kind: rank for rank, kind in enumerate(TemporaryStatus)}
 _REPLACES: Final = (TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING)
 
 
-def effective_rows(mapping: StatusMapping, now: datetime, *where: ColumnElement[bool]) -> Select[Any]:
+def effective_rows(mapping: StatusMapping, now: Instant, *where: ColumnElement[bool]) -> Select[Any]:
     """
     Return the statement that resolves rows of `evse_status` at *now*.
 
@@ -66,7 +69,7 @@ def effective_rows(mapping: StatusMapping, now: datetime, *where: ColumnElement[
     return _resolved(inner, mapping)
 
 
-def effective_fleet(mapping: StatusMapping, now: datetime, *where: ColumnElement[bool]) -> Select[Any]:
+def effective_fleet(mapping: StatusMapping, now: Instant, *where: ColumnElement[bool]) -> Select[Any]:
     """
     Return the statement that does the same for a whole fleet: it reads the windows once, instead of for each row.
 
@@ -129,7 +132,7 @@ def charger_status(status: ColumnElement[Any], mapping: StatusMapping) -> Column
     return case(words, value=Word(status), else_=constant(mapping.oicp(Status.UNKNOWN)))
 
 
-def next_boundary(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
+def next_boundary(key: ColumnElement[str], now: Instant) -> ScalarSelect[Any]:
     """Return the first instant after *now* at which a window of an EVSE starts or ends; NULL when none does."""
     window = temporary_status.c
     ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
@@ -137,13 +140,13 @@ def next_boundary(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
     return select(earliest).where(EvseKey(window.evse_id) == key, _known(), ahead).scalar_subquery()
 
 
-def _winning_rank(key: ColumnElement[str], now: datetime) -> ScalarSelect[Any]:
+def _winning_rank(key: ColumnElement[str], now: Instant) -> ScalarSelect[Any]:
     window = temporary_status.c
     ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
     return select(func.min(_rank(now))).where(EvseKey(window.evse_id) == key, ahead).scalar_subquery()
 
 
-def _boundary(now: datetime) -> ColumnElement[Any]:
+def _boundary(now: Instant) -> ColumnElement[Any]:
     """Return when a window next starts or ends; NULL: never again."""
     window = temporary_status.c
     start = WindowStart(window.valid_from)
@@ -152,7 +155,7 @@ def _boundary(now: datetime) -> ColumnElement[Any]:
     return case((over, null()), (start > now, start), else_=end)
 
 
-def _rank(now: datetime) -> ColumnElement[Any]:
+def _rank(now: Instant) -> ColumnElement[Any]:
     """Return the rank of a window that is not over, if it applies now; NULL: it does not, or nobody knows its kind."""
     window = temporary_status.c
     kind, began = Kind(window.status), window.valid_from <= now

@@ -4,24 +4,39 @@ Opens the shared store: connections, transactions and the clock that decides.
 1. Every transaction starts with our own BEGIN: in SQLite IMMEDIATE when it will write, since a deferred one that turns
    into a writer fails at once whatever the busy timeout; in PostgreSQL with its time-outs set for it alone, so that a
    pooler in transaction mode leaks nothing to others.
-2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, no prepared statements.
+2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, and statements are prepared
+   only where the connection leads to the server itself.
 3. A lane's connection is its own, outside of every pool: a page that is opened a hundred times cannot starve a push.
 4. SQLite's adapter connections are `synchronous=FULL`: an intent whose commit returned survives a power loss.
 5. No connection creates SQLite's file; `migrate.upgrade` does, see `sqlite_file`.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
+from sqlalchemy import (
+    URL,
+    ClauseElement,
+    Compiled,
+    Connection,
+    Engine,
+    Executable,
+    NullPool,
+    create_engine,
+    event,
+    exc,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -51,6 +66,9 @@ changed it, so that in a circle of a writer who locks whole tables and the adapt
 IDLE_TIMEOUT: Final = 5_000
 """Milliseconds after which PostgreSQL ends a writing transaction whose process stands still, with the lane's lock."""
 
+PREPARED_AFTER: Final = 2
+"""A lane's statement is prepared once it was run so often: to plan it anew takes the server longer than to run it."""
+
 _POSTGRESQL_CONNECT: Final = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -63,6 +81,7 @@ _POSTGRESQL_CONNECT: Final = {
 }
 _WRITES: Final = "oicp_writes"
 _BY_KEY: Final = "oicp_by_key"
+_OPENING: Final = "oicp_opening"
 _PLANNED_BY_KEY: Final = (
     "enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin",
 )  # fmt: skip
@@ -77,6 +96,11 @@ _POSTGRESQL_WRITES: Final = (
 
 Dialect = Literal["sqlite", "postgresql"]
 Clock = Callable[[], datetime]
+Statement = tuple[Executable, Mapping[str, Any]]
+"""A statement, one that is kept for reuse, with its values."""
+
+DriverStatement = tuple[str, Mapping[str, Any]]
+"""The same as the store's driver takes it."""
 
 
 def system_clock() -> datetime:
@@ -215,17 +239,24 @@ def open_store(
 
 
 @contextmanager
-def transaction(connection: Connection, *, writes: bool, by_key: bool = False) -> Iterator[None]:
+def transaction(
+    connection: Connection, *, writes: bool, by_key: bool = False, opening: Sequence[str] = ()
+) -> Iterator[Sequence[Sequence[Any]]]:
     """
     Run a block in one transaction; refuse to call a transaction committed that an error has already ended.
 
     Args:
+        opening: Statements that PostgreSQL gets in the same message as BEGIN, of which each gives one row at most;
+            they hold no words of others. SQLite does not run them.
         by_key: Its statements find some rows by their keys. PostgreSQL must then not read whole tables, which it does
             where it knows nothing of an expression's values: on a table that was filled and not yet analysed.
+
+    Yields:
+        The row that each of *opening* gave; empty: it gave none.
     """
-    connection.execution_options(**{_WRITES: writes, _BY_KEY: by_key})
+    connection.execution_options(**{_WRITES: writes, _BY_KEY: by_key, _OPENING: opening})
     with connection.begin():
-        yield
+        yield connection.info.pop(_OPENING, ())
         _refuse_aborted(connection)
 
 
@@ -244,6 +275,42 @@ def whole_table(connection: Connection) -> Iterator[None]:
     if postgresql:
         usual = f"SET LOCAL enable_nestloop = on; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}"
         connection.exec_driver_sql(f"{_planner(by_key=True)}; {usual}")
+
+
+def commit_with(connection: Connection, statements: Sequence[Statement | DriverStatement]) -> None:
+    """
+    Run statements whose results nobody wants as the last of a transaction, and commit in PostgreSQL.
+
+    PostgreSQL gets them and the COMMIT in one message, for to wait for each answer costs more than what they do.
+    SQLite's transaction is committed where its block ends.
+
+    Raises:
+        StoreUnavailableError: A statement of before failed, so that nothing can be committed.
+    """
+    _refuse_aborted(connection)
+    if connection.dialect.name == "sqlite":
+        for statement, values in statements:
+            if isinstance(statement, str):
+                raw(connection).execute(statement, values)
+            else:
+                connection.execute(statement, values)
+        return
+    driver = raw(connection)
+    cursor = psycopg.ClientCursor(driver)  # puts the values into the text, since a message of several has no parameters
+    driver.execute("; ".join([*(cursor.mogrify(*_as_text(*each)) for each in statements), "COMMIT"]))
+
+
+def _as_text(statement: Executable | str, values: Mapping[str, Any]) -> DriverStatement:
+    if isinstance(statement, str):
+        return statement, values
+    compiled = _compiled(statement)
+    return compiled.string, compiled.construct_params(values) or {}
+
+
+@lru_cache(maxsize=64)
+def _compiled(statement: Executable) -> Compiled:
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+    return cast("ClauseElement", statement).compile(dialect=dialect)
 
 
 def raw(connection: Connection) -> Any:
@@ -271,6 +338,8 @@ def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
     else:
         engine = create_engine(url, poolclass=NullPool, connect_args=_POSTGRESQL_CONNECT, hide_parameters=True)
     event.listen(engine, "connect", _prepare_postgresql)
+    if not pooled:
+        event.listen(engine, "connect", _prepare_statements)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -303,11 +372,23 @@ def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
         )
 
 
+def _prepare_statements(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Let statements be prepared, unless a pooler stands before the server: its next transaction may meet another."""
+    driver = cast("psycopg.Connection[Any]", connection)
+    row = driver.execute("SELECT pg_backend_pid()").fetchone()
+    if row is not None and row[0] == driver.info.backend_pid:  # a pooler gives its clients numbers of its own
+        driver.prepare_threshold = PREPARED_AFTER
+
+
 def _begin_postgresql(connection: Connection) -> None:
     options = connection.get_execution_options()
     kind = _POSTGRESQL_WRITES if options.get(_WRITES, False) else _POSTGRESQL_READS
     plans = f"; {_planner(by_key=True)}" if options.get(_BY_KEY, False) else ""
-    connection.exec_driver_sql(f"{_POSTGRESQL_BEGIN}{kind}{plans}")
+    opening = options.get(_OPENING, ())
+    answers = raw(connection).execute("; ".join([f"{_POSTGRESQL_BEGIN}{kind}{plans}", *opening]))
+    if opening:
+        rows = [each.fetchone() or () for each in answers.results() if each.pgresult.nfields]
+        connection.info[_OPENING] = rows
 
 
 def _planner(*, by_key: bool) -> str:

@@ -24,7 +24,7 @@ from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, beyond
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, place, place_type, place_value
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.observing import Found, read_found
 from oicp_adapter.store.position import read_position
@@ -223,15 +223,15 @@ def _read_page(
     now = store.now(connection)
     status = evse_status.c
     # The key as the driver returns it keeps the place among keys that are not UTF-8.
-    place = literal_column("evse_status.evse_id", NULLTYPE).label("place")
+    key = literal_column("evse_status.evse_id", NULLTYPE).label("place")
     statement = select(
-        status.evse_id, status.operator_id, status.status, WindowLimit(status.changed_at).label("at"), place
+        status.evse_id, status.operator_id, status.status, WindowLimit(status.changed_at).label("at"), key
     )
-    if last is not None:
-        statement = statement.where(beyond(status.evse_id, last))
+    if (kind := place_type(last)) is not None:
+        statement = statement.where(status.evse_id > place("last", kind))
     if wanted.keys is not None:
         statement = statement.where(among(EvseKey(status.evse_id), wanted.keys))
-    read = connection.execute(statement.order_by(status.evse_id).limit(wanted.page)).all()
+    read = connection.execute(statement.order_by(status.evse_id).limit(wanted.page), {"last": place_value(last)}).all()
     rows = [StatusRow(EvseId(row.evse_id), OperatorId(row.operator_id), row.status, row.at) for row in read]
     keys = {evse_key(row.evse_id) for row in rows}
     page = _Page(

@@ -9,6 +9,7 @@ Holds the SQL of what the domain computes in Python: keys, words and windows, on
 
 from collections.abc import Collection
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -19,7 +20,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
-    literal,
     literal_column,
     or_,
 )
@@ -169,6 +169,11 @@ def among_ids(column: ColumnElement[Any], ids: Collection[int]) -> ColumnElement
     return _Among(column, bindparam(None, sorted(ids), type_=IdList(), unique=True))
 
 
+def among_ids_bound(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Tell whether a row's id is one of those that a parameter brings, a sorted list."""
+    return _Among(column, bindparam(name, type_=IdList()))
+
+
 def is_removed(status: ColumnElement[Any]) -> ColumnElement[bool]:
     """Tell whether a status word withdraws the EVSE, as `domain.statuses.is_removed` does."""
     return Word(status) == constant(REMOVED)
@@ -187,25 +192,32 @@ def not_over(
     return and_(or_(valid_to.is_(None), valid_to > now), or_(ended_at.is_(None), ended_at > now))
 
 
-def beyond(column: ColumnElement[Any], last: object) -> ColumnElement[bool]:
-    """
-    Tell whether a key comes after the last one of a page.
+class PlaceType(StrEnum):
+    """What the key at which a page ended is, as the driver returned it; SQLite orders text before blobs."""
 
-    Args:
-        last: As the driver returned it: in SQLite text that is not UTF-8, or a blob, is told apart from text.
-    """
-    return column > _place(last)
+    TEXT = "text"
+    ODD_TEXT = "odd text"
+    BLOB = "blob"
 
 
-def up_to(column: ColumnElement[Any], last: object) -> ColumnElement[bool]:
-    """Tell whether a key comes no later than the last one of a page, as `beyond` takes it."""
-    return column <= _place(last)
-
-
-def _place(last: object) -> ColumnElement[Any]:
+def place_type(last: object) -> PlaceType | None:
+    """Return what a key is, None for None: text that is not UTF-8, or a blob, is told apart from text."""
+    if last is None:
+        return None
     if isinstance(last, OddText):
-        return cast(literal(last.raw, LargeBinary()), Text())
-    return literal(last, LargeBinary() if isinstance(last, bytes) else Text())
+        return PlaceType.ODD_TEXT
+    return PlaceType.BLOB if isinstance(last, bytes) else PlaceType.TEXT
+
+
+def place_value(last: object) -> object:
+    """Return what the parameter of a key is given."""
+    return last.raw if isinstance(last, OddText) else last
+
+
+def place(name: str, kind: PlaceType) -> ColumnElement[Any]:
+    """Return the parameter for a key of a page, to compare a column of keys with."""
+    parameter = bindparam(name, type_=Text() if kind is PlaceType.TEXT else LargeBinary())
+    return cast(parameter, Text()) if kind is PlaceType.ODD_TEXT else parameter
 
 
 def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:

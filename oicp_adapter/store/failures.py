@@ -34,6 +34,7 @@ _PG_PASSES: Final = (
     pg.ReadOnlySqlTransaction,
     pg.InFailedSqlTransaction,
     pg.IdleInTransactionSessionTimeout,
+    pg.FeatureNotSupported,  # a prepared statement whose columns were changed; the next connection prepares it anew
 )
 _SQLITE_SCHEMA: Final = (
     "no such table",

@@ -18,7 +18,8 @@ import psycopg
 from sqlalchemy import Connection, Select, bindparam, delete, insert, not_, select, union_all
 
 from oicp_adapter.domain.errors import foreign_text
-from oicp_adapter.store.expressions import among, among_bound, among_ids
+from oicp_adapter.store.engine import Statement
+from oicp_adapter.store.expressions import among, among_bound, among_ids, among_ids_bound
 from oicp_adapter.store.schema import hint, lane_row, ledger
 
 PRUNED_AFTER: Final = timedelta(minutes=10)
@@ -33,6 +34,9 @@ _STAND_IN: Final = (
     "CREATE TEMPORARY TABLE oicp_hint (id bigint, evse_key text, operator_key text, created_at timestamp)"
 )
 """A temporary table hides one of the same name, in PostgreSQL and in SQLite."""
+
+
+_DELETE: Final = delete(hint).where(among_ids_bound(hint.c.id, "ids"))
 
 
 class HintRow(NamedTuple):
@@ -98,10 +102,9 @@ def _hints_statement(*, one: bool) -> Any:
     return union_all(select(own.subquery()), select(nobody.subquery()))
 
 
-def delete_hints(connection: Connection, ids: Collection[int]) -> None:
-    """Delete exactly these hints."""
-    if ids:
-        connection.execute(delete(hint).where(among_ids(hint.c.id, ids)))
+def deletion(ids: Collection[int]) -> Statement:
+    """Return the statement that deletes exactly these hints."""
+    return _DELETE, {"ids": sorted(ids)}
 
 
 def drop_hints(connection: Connection, operator_keys: Collection[str]) -> int:
@@ -152,7 +155,7 @@ def prune_hints(connection: Connection, scope: Collection[str], now: datetime) -
         .with_for_update(skip_locked=True)
     )
     ids = list(connection.execute(old).scalars())
-    delete_hints(connection, ids)
+    connection.execute(*deletion(ids))
     return len(ids)
 
 

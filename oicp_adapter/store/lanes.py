@@ -4,7 +4,9 @@ Gives the worker of a lane its store: one connection, looks that cost next to no
 1. A transaction locks the lane's row first and reads the clock after: only so does a lease that ran out while the lock
    was waited for count as run out.
 2. All changes of a lane's books go through such a transaction, whoever makes them.
-3. A connection that failed once is dropped; the next call makes a new one.
+3. What nobody reads before the commit is written with the commit, in one message to PostgreSQL: to wait for each answer
+   costs more than the statements.
+4. A connection that failed once is dropped; the next call makes a new one.
 """
 
 import math
@@ -13,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import Connection
 
@@ -22,7 +24,7 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import acknowledging, full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.courtesy import Courtesy
-from oicp_adapter.store.engine import Store, raw, transaction, whole_table
+from oicp_adapter.store.engine import DriverStatement, Statement, Store, commit_with, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
@@ -75,18 +77,32 @@ class LaneTransaction:
 
     Attributes:
         now: By the database's clock, read after the lock was granted.
-        position: The lane's row, as read or as last saved here.
-        intent: The open intent, as read or as last written here.
+        position: The lane's row, as read or as last saved here; written at the end.
+        intent: The open intent, as read or as last written here; written at the end.
     """
 
-    def __init__(self, connection: Connection, store: Store, scope: LaneScope, mapping: StatusMapping) -> None:
-        """Lock the lane's row, then read the clock."""
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        scope: LaneScope,
+        mapping: StatusMapping,
+        *,
+        opening: Sequence[Sequence[Any]],
+    ) -> None:
+        """
+        Lock the lane's row, then read the clock.
+
+        Args:
+            opening: What `position.opening` gave when the transaction began; SQLite is asked here.
+        """
         self._connection = connection
         self._store = store
         self._scope = scope
         self._mapping = mapping
-        self.position = position.lock_position(connection, scope.lane)
-        self.now, self.intent = position.read_clock_and_intent(connection, store, scope.lane)
+        self.position, self.now, self.intent = position.opened(connection, store, scope.lane, opening)
+        self._at_the_end: list[Statement | DriverStatement] = []
+        self._position_read = self.position
         self._taken: list[hints.HintRow] = []
         self._found: dict[str, datetime | None] = {}
         self._strays: set[tuple[str, str]] = set()
@@ -113,7 +129,11 @@ class LaneTransaction:
         if len(self._taken) >= hinted > 2 * len(changed):
             changed = self._take_hints(hinted, HINTS_PER_EVSE * hinted)
         room = max(math.ceil(due / 10), due - len(changed))
-        waiting = observing.read_due(self._connection, lane, self.now, due=room, suspects=suspects)
+        waiting = (
+            observing.read_due(self._connection, lane, self.now, due=room, suspects=suspects)
+            if room or suspects
+            else ()
+        )
         self._found = changed | {key: None for key in waiting if key not in changed}
         return self
 
@@ -184,7 +204,9 @@ class LaneTransaction:
             but: EVSEs whose hints stay, for nothing was done about them.
         """
         hints.send_on(self._connection, self._strays, self.now)
-        hints.delete_hints(self._connection, [item.id for item in self._taken if item.evse_key not in but])
+        done = [item.id for item in self._taken if item.evse_key not in but]
+        if done:
+            self._at_the_end.append(hints.deletion(done))
         self._taken, self._found, self._strays = [], {}, set()
 
     def drop_hints(self) -> int:
@@ -205,7 +227,7 @@ class LaneTransaction:
 
     def acknowledge(self, done: Acknowledgement) -> None:
         """Let the ledger say of all records of a request that the hub has acknowledged them."""
-        acknowledging.acknowledge(self._connection, self._scope.lane, done)
+        self._at_the_end.append(acknowledging.acknowledgement(self._store.dialect, self._scope.lane, done))
 
     def forget(self, canonicals: Collection[str]) -> None:
         """Delete ledger rows."""
@@ -216,10 +238,8 @@ class LaneTransaction:
         ledger.write_rejections(self._connection, self._scope.lane, canonicals, rejected, self.now)
 
     def save_position(self, new: Position) -> None:
-        """Replace the lane's row, if it changed."""
-        if new != self.position:
-            position.write_position(self._connection, self._scope.lane, new)
-            self.position = new
+        """Replace the lane's row."""
+        self.position = new
 
     def leaders(self) -> Mapping[str, str]:
         """Return who leads which lane now; lanes that nobody leads are absent."""
@@ -235,12 +255,12 @@ class LaneTransaction:
 
     def write_intent(self, intent: Intent) -> None:
         """Note that a push is about to start."""
-        position.write_intent(self._connection, self._scope.lane, intent)
+        self._at_the_end.append(position.intent_write(self._connection.dialect, self._scope.lane, intent))
         self.intent = intent
 
     def clear_intent(self) -> None:
         """Delete the lane's intent."""
-        position.clear_intent(self._connection, self._scope.lane)
+        self._at_the_end.append(position.intent_deletion(self._scope.lane))
         self.intent = None
 
     def withdrawal_count(self) -> WithdrawalCount:
@@ -271,6 +291,12 @@ class LaneTransaction:
     def drop_full_load(self) -> None:
         """Forget the records of the full load."""
         full_load.drop(self._connection, self._scope.lane)
+
+    def finish(self) -> None:
+        """Write what was kept for the end, and commit."""
+        if self.position != self._position_read:
+            self._at_the_end.append(position.position_write(self._scope.lane, self.position))
+        commit_with(self._connection, self._at_the_end)
 
 
 class LaneStore:
@@ -319,18 +345,16 @@ class LaneStore:
             StoreUnavailableError: Nothing was written, or nobody knows: read again, never assume.
             StoreSchemaError: The tables are not as they should be.
         """
-        with self.writing() as connection:
-            yield LaneTransaction(connection, self.store, self.scope, self.mapping)
+        with self._writing(position.opening(self.scope.lane)) as (connection, opening):
+            books = LaneTransaction(connection, self.store, self.scope, self.mapping, opening=opening)
+            yield books
+            books.finish()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that writes without holding the lane's lock."""
-        courtesy = self._courtesy.writing() if self.store.dialect == "sqlite" else nullcontext()
-        try:
-            with self._guarded() as connection, courtesy, transaction(connection, writes=True, by_key=True):
-                yield connection
-        finally:
-            self._version = None  # SQLite's data_version says nothing about one's own commits
+        with self._writing() as (connection, _):
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -406,6 +430,19 @@ class LaneStore:
         values = {"keys": list(self.scope.operator_keys), "lane": self.scope.lane}
         hinted, due_at, now, free = raw(connection).execute(_LOOK_POSTGRESQL, values).fetchone()
         return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC), free)
+
+    @contextmanager
+    def _writing(self, opening: Sequence[str] = ()) -> Iterator[tuple[Connection, Sequence[Sequence[Any]]]]:
+        courtesy = self._courtesy.writing() if self.store.dialect == "sqlite" else nullcontext()
+        try:
+            with (
+                self._guarded() as connection,
+                courtesy,
+                transaction(connection, writes=True, by_key=True, opening=opening) as rows,
+            ):
+                yield connection, rows
+        finally:
+            self._version = None  # SQLite's data_version says nothing about one's own commits
 
     @contextmanager
     def _guarded(self) -> Iterator[Connection]:

@@ -22,7 +22,7 @@ from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, write_entries
-from oicp_adapter.store.position import lock_position, write_position
+from oicp_adapter.store.position import lock_position, position_write
 from oicp_adapter.store.schema import ledger, rejection
 from oicp_adapter.store.withdrawals import unsettled
 from oicp_adapter.sync.identity import StoreIdentity, differences, distrust
@@ -57,7 +57,8 @@ def request_full_load(store: Store, lane: str, *, by: str, token_id: str | None 
     """
     with _locked(store, lane) as (connection, position, now):
         asked = position.full_load_requested_at or now
-        write_position(connection, lane, replace(position, full_load_requested_at=asked, full_load_requested_by=by))
+        asking = replace(position, full_load_requested_at=asked, full_load_requested_by=by)
+        connection.execute(*position_write(lane, asking))
         append_audit(connection, [NewAuditEntry(by, token_id, "full_load.request", subject=lane)], now)
         return asked
 
@@ -165,7 +166,7 @@ def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Polic
         doubtful = distrust(
             position, witnessed=0, epoch=position.epoch, silent_until=silent_until, now=now, policy=policy
         )
-        write_position(connection, lane, doubtful)
+        connection.execute(*position_write(lane, doubtful))
         append_audit(connection, [NewAuditEntry(by, None, "store.adopt", subject=lane)], now)
 
 

@@ -8,18 +8,19 @@ waiting for the lock would be taken for a living one.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any, Final, overload
 
 from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, func, literal, select, type_coerce, update
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import SHARED_LOCK_TIMEOUT, Store
+from oicp_adapter.store.engine import SHARED_LOCK_TIMEOUT, Statement, Store
 from oicp_adapter.store.ledger import insert_into, upsert
 from oicp_adapter.store.schema import intent_row, lane_row
-from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.types import UtcTimestamp, read_instant
 from oicp_adapter.sync.model import Action, Intent, Position, Record
 
 _POSITION_COLUMNS: Final = tuple(lane_row.c[field.name] for field in fields(Position))
@@ -107,27 +108,51 @@ def lock_position(connection: Connection, lane: str) -> Position:
     return Position(*row)
 
 
+@cache
+def opening(lane: str) -> Sequence[str]:
+    """
+    Return what PostgreSQL is to do first in a lane's transaction, in this order; `opened` reads what it gave.
+
+    Two statements, for each sees what is committed when it starts: one that waited for the lock would tell the time and
+    show the intent of before.
+    """
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+    return [
+        str(statement.params(lane=lane).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        for statement in (_LOCK_POSITION, _CLOCK_AND_INTENT)
+    ]
+
+
+def opened(
+    connection: Connection, store: Store, lane: str, rows: Sequence[Sequence[Any]]
+) -> tuple[Position, datetime, Intent | None]:
+    """
+    Return where a lane stands, the time that decides, and the lane's open intent; the lane's row is locked.
+
+    From here on the transaction waits but shortly for a lock: it has the lane's, and will read the shared tables.
+
+    Args:
+        rows: What `opening` gave in PostgreSQL; not looked at in SQLite, where nothing is sent anywhere.
+    """
+    if store.dialect == "sqlite":
+        return lock_position(connection, lane), store.now(), read_intent(connection, lane)
+    stands, (*intent, now, _) = rows
+    if stands:
+        values: list[Any] = [read_instant(each) if isinstance(each, datetime) else each for each in stands]
+        position = Position(*values)
+    else:
+        position, now = lock_position(connection, lane), store.now(connection)
+    return position, now.astimezone(UTC), _intent_of(intent) if intent[0] is not None else None
+
+
 def read_leaders(connection: Connection, now: datetime) -> Mapping[str, str]:
     """Return who leads which lane now; lanes that nobody leads are absent."""
     return dict(connection.execute(_LEADERS, {"now": now}).all())
 
 
-def write_position(connection: Connection, lane: str, position: Position) -> None:
-    """Replace a lane's row, which is locked and so exists."""
-    values = {name: getattr(position, name) for name in _POSITION_FIELDS}
-    connection.execute(_WRITE_POSITION, {"which": lane, **values})
-
-
-def read_clock_and_intent(connection: Connection, store: Store, lane: str) -> tuple[datetime, Intent | None]:
-    """
-    Return the time that decides and the lane's open intent, in one statement where the clock is the server's.
-
-    From here on the transaction waits but shortly for a lock: it has the lane's, and will read the shared tables.
-    """
-    if store.dialect == "sqlite":
-        return store.now(), read_intent(connection, lane)
-    row = connection.execute(_CLOCK_AND_INTENT, {"lane": lane}).one()
-    return row.now, _intent_of(row) if row.epoch is not None else None
+def position_write(lane: str, position: Position) -> Statement:
+    """Return the statement that replaces a lane's row, which is locked and so exists."""
+    return _WRITE_POSITION, {"which": lane} | {name: getattr(position, name) for name in _POSITION_FIELDS}
 
 
 def read_intent(connection: Connection, lane: str) -> Intent | None:
@@ -136,9 +161,9 @@ def read_intent(connection: Connection, lane: str) -> Intent | None:
     return _intent_of(row) if row else None
 
 
-def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
-    """Note that a push is about to start; it is durable when the transaction's commit has returned."""
-    row = {
+def intent_write(dialect: Dialect, lane: str, intent: Intent) -> Statement:
+    """Return the statement that notes that a push is about to start; it is durable when the commit has returned."""
+    return _write_intent(dialect), {
         "lane": lane,
         "epoch": intent.epoch,
         "attempt": intent.attempt,
@@ -148,7 +173,11 @@ def write_intent(connection: Connection, lane: str, intent: Intent) -> None:
         "silent_until": intent.silent_until,
         "suspect": intent.suspect,
     }
-    connection.execute(_write_intent(connection.dialect), row)
+
+
+def intent_deletion(lane: str) -> Statement:
+    """Return the statement that deletes a lane's intent."""
+    return _CLEAR_INTENT, {"lane": lane}
 
 
 @cache
@@ -156,18 +185,14 @@ def _write_intent(dialect: Dialect) -> Executable:
     return upsert(dialect, intent_row, ("lane",))
 
 
-def clear_intent(connection: Connection, lane: str) -> None:
-    """Delete a lane's intent."""
-    connection.execute(_CLEAR_INTENT, {"lane": lane})
-
-
-def _intent_of(row: Any) -> Intent:
+def _intent_of(row: Sequence[Any]) -> Intent:
+    epoch, attempt, action, records, started_at, silent_until, suspect = row
     return Intent(
-        epoch=row.epoch,
-        attempt=row.attempt,
-        action=Action(row.action),
-        records=_StoredRecords(row.records),
-        started_at=row.started_at,
-        silent_until=row.silent_until,
-        suspect=row.suspect,
+        epoch=epoch,
+        attempt=attempt,
+        action=Action(action),
+        records=_StoredRecords(records),
+        started_at=started_at.astimezone(UTC),
+        silent_until=silent_until.astimezone(UTC),
+        suspect=suspect,
     )

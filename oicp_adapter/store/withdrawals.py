@@ -7,13 +7,13 @@ the sweep opens the rows of EVSEs that vanished without a hint.
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal, or_, select, text, union
 
 from oicp_adapter.store.effective import live
-from oicp_adapter.store.expressions import EvseKey, OperatorKey, among, among_bound, unindexed
+from oicp_adapter.store.expressions import EvseKey, OperatorKey, among_bound, unindexed
 from oicp_adapter.store.schema import evse_status, hint, ledger
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, SMALL_NUMBER, WithdrawalCount
@@ -95,9 +95,13 @@ def standing(connection: Connection, canonicals: Collection[str], scope: frozens
     """
     if not canonicals:
         return set()
+    return set(connection.execute(_standing(scope), {"keys": sorted(canonicals)}).scalars())
+
+
+@lru_cache(maxsize=16)
+def _standing(scope: frozenset[str]) -> Any:
     key = EvseKey(evse_status.c.evse_id)
-    rows = select(key).where(among(key, canonicals), live(OperatorKey(evse_status.c.operator_id), scope))
-    return set(connection.execute(rows).scalars())
+    return select(key).where(among_bound(key, "keys"), live(OperatorKey(evse_status.c.operator_id), scope))
 
 
 def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:

@@ -59,6 +59,7 @@ def test_each_row_is_as_the_decision_says(lane: LaneStore, rows, sent, debt):
         books.forget(KEYS)
         books.save(list(before.values()))
         books.acknowledge(done)
+    with lane.transaction() as books:
         after = books.entries(KEYS)
     blank = {record.canonical: Entry(record.canonical, record.evse_id) for record in records}
     decided = {record.canonical: acknowledged(done, record, (blank | before)[record.canonical]) for record in records}

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, TemporaryStatus
-from oicp_adapter.store.engine import open_store
+from oicp_adapter.store.engine import PREPARED_AFTER, open_store
 from oicp_adapter.store.lanes import LaneScope, LaneStore
 from oicp_adapter.store.observing import read_found
 from oicp_adapter.sync.model import Action, Entry, Intent, Position, Presence, Record, Rejected, Rejection
@@ -447,6 +447,18 @@ def test_a_lane_recovers_when_its_connection_was_cut(pg_url: str, pg_store, requ
     with lane.transaction() as books:
         books.save_position(Position(epoch=1))
     assert lane.position()[0].epoch == 1
+
+
+def test_a_prepared_statement_whose_columns_changed_is_prepared_anew(pg_url: str, pg_store, request):
+    lane = _lane(pg_store, request)
+    for _ in range(PREPARED_AFTER + 2):
+        assert observe(lane) == []
+    with closing(psycopg.connect(pg_url, autocommit=True)) as admin:
+        admin.execute("ALTER TABLE oicp_hint ALTER COLUMN evse_key TYPE varchar(80)")
+        admin.execute("INSERT INTO evse_status VALUES ('DE*ABC*E1', 'DE*ABC', 'Available')")
+    with pytest.raises(StoreUnavailableError, match="cached plan"):
+        observe(lane)
+    assert [each.canonical for each in observe(lane)] == ["DEABCE1"]
 
 
 def test_a_failed_statement_is_never_called_committed(pg_store, request):

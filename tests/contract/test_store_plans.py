@@ -5,8 +5,11 @@ from sqlalchemy import event
 
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.evses import evse_overviews
+from oicp_adapter.store.hints import deletion
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.overview import lane_backlog
+from oicp_adapter.store.position import intent_deletion, position_write
+from oicp_adapter.sync.model import Position
 
 SHARED = ("evse_status", "temporary_status")
 OWN = ("oicp_ledger", "oicp_hint")
@@ -53,6 +56,15 @@ def test_looking_at_changes_scans_no_table(lane: LaneStore, plans):
     assert len(seen) > 50
     assert plans
     assert scans(plans, SHARED + OWN) == []
+
+
+def test_what_goes_with_the_commit_scans_no_table(lane: LaneStore, plans):
+    plans.clear()
+    with lane.writing() as connection:
+        for ending in (deletion(range(50)), position_write("DEABC", Position(epoch=1)), intent_deletion("DEABC")):
+            connection.execute(*ending)
+    assert plans
+    assert scans(plans, (*OWN, "oicp_lane", "oicp_intent")) == []
 
 
 def test_a_page_of_a_sweep_scans_no_table(lane: LaneStore, plans):

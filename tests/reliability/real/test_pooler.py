@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from oicp_adapter.store.engine import PREPARED_AFTER, open_store, raw
 from reliability.real import pooler
 from reliability.real.judge import judge
 from reliability.real.points import evse
@@ -24,6 +25,16 @@ def pooled(postgresql_site, workshop):
         url = make_url(site.sections["store"]["url"]).set(port=made.port)
         site.sections["store"]["url"] = url.render_as_string(hide_password=False)
         yield site, made, url
+
+
+def test_statements_are_prepared_where_a_connection_leads_to_the_server_and_behind_a_pooler_not(pooled, workshop):
+    _, _, url = pooled
+    for port, after in ((url.port, None), (workshop.shared().port, PREPARED_AFTER)):
+        with (
+            open_store(url.set(port=port).render_as_string(hide_password=False)) as store,
+            store.own_connection() as connection,
+        ):
+            assert raw(connection).prepare_threshold == after
 
 
 def test_replicas_work_take_over_and_leave_nothing_behind_in_a_session(pooled, workshop):
