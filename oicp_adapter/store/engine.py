@@ -54,6 +54,9 @@ STATEMENT_TIMEOUT: Final = 30_000
 WHOLE_TABLE_TIMEOUT: Final = 10 * STATEMENT_TIMEOUT
 """The same for the few statements over a whole fleet, which grow with it."""
 
+WHOLE_TABLE_MEMORY: Final = "64MB"
+"""What a sort or a hash of such a statement may take in the server before it uses the disk."""
+
 LOCK_TIMEOUT: Final = 10_000
 """Milliseconds after which PostgreSQL gives up waiting for a lock on rows of our own."""
 
@@ -269,12 +272,12 @@ def whole_table(connection: Connection) -> Iterator[None]:
     """
     postgresql = connection.dialect.name == "postgresql"
     if postgresql:
-        patient = f"SET LOCAL enable_nestloop = off; SET LOCAL statement_timeout = {WHOLE_TABLE_TIMEOUT}"
-        connection.exec_driver_sql(f"{_planner(by_key=False)}; {patient}")
+        patient = f"SET LOCAL statement_timeout = {WHOLE_TABLE_TIMEOUT}; SET LOCAL work_mem = '{WHOLE_TABLE_MEMORY}'"
+        connection.exec_driver_sql(f"{_planner(by_key=False)}; SET LOCAL enable_nestloop = off; {patient}")
     yield
     if postgresql:
-        usual = f"SET LOCAL enable_nestloop = on; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}"
-        connection.exec_driver_sql(f"{_planner(by_key=True)}; {usual}")
+        usual = f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}; SET LOCAL work_mem = DEFAULT"
+        connection.exec_driver_sql(f"{_planner(by_key=True)}; SET LOCAL enable_nestloop = on; {usual}")
 
 
 def commit_with(connection: Connection, statements: Sequence[Statement | DriverStatement]) -> None:

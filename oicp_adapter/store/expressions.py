@@ -47,6 +47,9 @@ OPERATOR_FUNCTION: Final = "oicp_evse_operator"
 """Our own function, on each of the adapter's connections to SQLite; see `EvseOperator`."""
 
 _ISO_EVSE: Final = r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,30}$"
+_ISO_EVSE_OF_ANY_LENGTH: Final = r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]+$"
+_ISO_EVSE_LENGTH: Final = 36
+"""Up to here none is too long, whatever its separators; PostgreSQL needs four times as long to count in a pattern."""
 _DIN_EVSE: Final = r"^\+?[0-9]{1,3}\*[0-9]{3}\*[0-9*]{1,32}$"
 _ISO_OPERATOR_LENGTH: Final = 5
 _DIN_OPERATOR: Final = r"^\+?[0-9]{1,3}\*[0-9]{3}"
@@ -237,7 +240,9 @@ def _evse_operator_sql(element: EvseOperator, compiler: SQLCompiler, **kw: Any) 
         return f"{OPERATOR_FUNCTION}(CAST({column} AS BLOB))"  # as text, what is no UTF-8 would be an error
     iso = f"left({KEY_SQL['postgresql'].format(column)}, {_ISO_OPERATOR_LENGTH})"
     din = f"translate(substring({column} from '{_DIN_OPERATOR}'), '*+', '')"
-    return f"CASE WHEN {column} ~ '{_ISO_EVSE}' THEN {iso} WHEN {column} ~ '{_DIN_EVSE}' THEN {din} END"
+    may_be, short = f"{column} ~ '{_ISO_EVSE_OF_ANY_LENGTH}'", f"length({column}) <= {_ISO_EVSE_LENGTH}"
+    is_iso = f"{may_be} AND ({short} OR {column} ~ '{_ISO_EVSE}')"
+    return f"CASE WHEN {is_iso} THEN {iso} WHEN {column} ~ '{_DIN_EVSE}' THEN {din} END"
 
 
 @compiles(Word)

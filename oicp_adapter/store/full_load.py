@@ -177,8 +177,9 @@ def unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str
     known = [constant(normalise(word)) for word in Status]
     words = (
         select(status, func.count())
-        .where(live(OperatorKey(evse_status.c.operator_id), scope), Word(status).not_in(known))
+        .where(live(OperatorKey(evse_status.c.operator_id), scope))
         .group_by(status)
+        .having(Word(status).not_in(known))
     )
     return dict(connection.execute(words).all())
 

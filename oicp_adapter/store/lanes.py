@@ -29,7 +29,7 @@ from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.steady import read_steady
-from oicp_adapter.store.sweep import PAGE, SweepPage, sweep_lane
+from oicp_adapter.store.sweep import PAGE, PAGE_OF_RELATIONS, SweepPage, sweep_lane
 from oicp_adapter.store.types import read_instant
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.identity import StoreIdentity
@@ -386,18 +386,19 @@ class LaneStore:
             with suppress(StoreError), self.reading() as connection:
                 raw(connection).execute("ANALYZE oicp_ledger")
 
-    def sweep(self, *, asserted_before: datetime | None = None, page: int = PAGE) -> Iterator[SweepPage]:
+    def sweep(self, *, asserted_before: datetime | None = None, page: int | None = None) -> Iterator[SweepPage]:
         """
         Compare the whole lane with its ledger, a page each step; see `sweep.sweep_lane`.
 
         Args:
             asserted_before: What was asserted before this instant, or never, becomes due too; None: nothing does.
-            page: Rows compared in one step.
+            page: Rows compared in one step; None: as many as the relations that are read allow.
 
         Raises:
             StoreError: A page failed; what earlier pages found stands. Start a new sweep.
         """
-        return sweep_lane(self, asserted_before=asserted_before, page=page)
+        usual = PAGE_OF_RELATIONS if self.store.relations.named() else PAGE
+        return sweep_lane(self, asserted_before=asserted_before, page=page or usual)
 
     def look(self) -> Look:
         """

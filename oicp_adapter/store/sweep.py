@@ -62,6 +62,9 @@ from oicp_adapter.sync.steps import HELD_LOOK
 PAGE: Final = 500
 """Rows compared in one step: some 10 ms, and 30 ms when all of them are new, so that a push never waits long."""
 
+PAGE_OF_RELATIONS: Final = 2000
+"""The same in relations of the customer's: where nobody has made an index each page reads them whole."""
+
 _NOW: Final = bindparam("at", type_=UtcTimestamp())
 _REPLACED: Final = "%\N{REPLACEMENT CHARACTER}%"
 
