@@ -345,7 +345,7 @@ class LaneStore:
             StoreUnavailableError: Nothing was written, or nobody knows: read again, never assume.
             StoreSchemaError: The tables are not as they should be.
         """
-        with self._writing(position.opening(self.scope.lane)) as (connection, opening):
+        with self.writing_after(position.opening(self.scope.lane)) as (connection, opening):
             books = LaneTransaction(connection, self.store, self.scope, self.mapping, opening=opening)
             yield books
             books.finish()
@@ -353,8 +353,22 @@ class LaneStore:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction on the lane's connection that writes without holding the lane's lock."""
-        with self._writing() as (connection, _):
+        with self.writing_after() as (connection, _):
             yield connection
+
+    @contextmanager
+    def writing_after(self, opening: Sequence[str] = ()) -> Iterator[tuple[Connection, Sequence[Sequence[Any]]]]:
+        """Do the same, and hand out what *opening* gave besides; see `engine.transaction`."""
+        courtesy = self._courtesy.writing() if self.store.dialect == "sqlite" else nullcontext()
+        try:
+            with (
+                self._guarded() as connection,
+                courtesy,
+                transaction(connection, writes=True, by_key=True, opening=opening) as rows,
+            ):
+                yield connection, rows
+        finally:
+            self._version = None  # SQLite's data_version says nothing about one's own commits
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -431,19 +445,6 @@ class LaneStore:
         values = {"keys": list(self.scope.operator_keys), "lane": self.scope.lane}
         hinted, due_at, now, free = raw(connection).execute(_LOOK_POSTGRESQL, values).fetchone()
         return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC), free)
-
-    @contextmanager
-    def _writing(self, opening: Sequence[str] = ()) -> Iterator[tuple[Connection, Sequence[Sequence[Any]]]]:
-        courtesy = self._courtesy.writing() if self.store.dialect == "sqlite" else nullcontext()
-        try:
-            with (
-                self._guarded() as connection,
-                courtesy,
-                transaction(connection, writes=True, by_key=True, opening=opening) as rows,
-            ):
-                yield connection, rows
-        finally:
-            self._version = None  # SQLite's data_version says nothing about one's own commits
 
     @contextmanager
     def _guarded(self) -> Iterator[Connection]:

@@ -6,7 +6,7 @@ Runs the real worker of a lane as one process of a deployment: it turns, waits, 
 3. Between two transactions, and at each crash point of FAULTS.md §2, others may run and this one may die.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -109,13 +109,13 @@ class BrittleLaneStore(LaneStore):
     replica: "Replica"
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing_after(self, opening: Sequence[str] = ()) -> Iterator[tuple[Connection, Sequence[Sequence[Any]]]]:
         """Open a transaction that writes."""
         replica, stage = self.replica, self.replica.worker.stage
         replica.step({"prepare": "C0", "record": "C6"}.get(stage, "sweep"), replica.jitter())
         self._reach(stage)
-        with super().writing() as connection:
-            yield connection
+        with super().writing_after(opening) as opened:
+            yield opened
             if stage == "record":
                 replica.die_at("C7")
         replica.deployment.committed(replica)
