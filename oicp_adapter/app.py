@@ -71,7 +71,7 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
 
     return Daemon(
         lanes,
-        survey=Survey(store, scopes, metrics),
+        survey=Survey(store, scopes, metrics, policy=settings.policy()),
         metrics=metrics,
         host=settings.monitoring.host,
         port=settings.monitoring.port,

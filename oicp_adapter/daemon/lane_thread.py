@@ -152,6 +152,7 @@ class LaneThread:
         elif self._certificate.last_error is not None and self._certificate.last_error is not before:
             # The cause is the reason, so that another cause is told although the first one was told just now.
             self._log.error("certificate.not_replaced", reason=str(self._certificate.last_error))
+        self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
 
     def _show_certificate(self) -> None:
         not_after = self._certificate.facts.not_after.timestamp()

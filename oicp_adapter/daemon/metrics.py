@@ -11,7 +11,15 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from oicp_adapter import __version__
 from oicp_adapter.daemon.histogram import BulkHistogram
@@ -47,6 +55,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
         lane = ("operator",)
+        ProcessCollector(namespace=_PREFIX, registry=self.registry)
         Info(f"{_PREFIX}_build", "The version that runs.", registry=self.registry).info({"version": __version__})
         self.evses = self._gauge("evses", "EVSEs by the OICP status that the hub acknowledged.", (*lane, "status"))
         self.pending_evses = self._gauge("pending_evses", "EVSEs whose change the hub has not acknowledged.", lane)
@@ -64,11 +73,26 @@ class Metrics:
         self.last_full_load = self._gauge(
             "last_full_load_timestamp_seconds", "When the last acknowledged full load started; 0: never yet.", lane
         )
+        self.next_full_load = self._gauge(
+            "next_full_load_timestamp_seconds",
+            "When the full load after the last acknowledged one is or was due; 0: none is scheduled.",
+            lane,
+        )
+        self.oldest_open_ended_window = self._gauge(
+            "oldest_open_ended_window_timestamp_seconds",
+            "Start of the temporary status that applies for the longest of those without an end; 0: none.",
+            lane,
+        )
         self.last_store_read = self._gauge(
             "last_store_read_timestamp_seconds", "When the lane last read the store; 0: never yet.", lane
         )
         self.certificate_not_after = self._gauge(
             "client_certificate_not_after_timestamp_seconds", "When the client certificate in use expires.", lane
+        )
+        self.certificate_reloaded = self._gauge(
+            "client_certificate_last_reload_successful",
+            "1: the client certificate on disk is in use; 0: it was replaced by one that does not load.",
+            lane,
         )
         self.pushes = self._counter("pushes", "Requests that the hub performed.", (*lane, "action"))
         self.push_failures = self._counter(
@@ -98,9 +122,11 @@ class Metrics:
     def _create_series(self, operator: str) -> None:
         for metric in (
             self.pending_evses, self.oldest_pending, self.quarantined, self.held_withdrawals, self.last_success,
-            self.last_full_load, self.last_store_read, self.certificate_not_after, self.unmapped,
+            self.last_full_load, self.next_full_load, self.oldest_open_ended_window, self.last_store_read,
+            self.certificate_not_after, self.unmapped,
         ):  # fmt: skip
             metric.labels(operator)
+        self.certificate_reloaded.labels(operator).set(1)
         self.propagation.labels(operator)
         known: list[tuple[Gauge | Counter | Histogram, Iterable[str]]] = [
             (self.evses, OicpStatus),

@@ -8,6 +8,7 @@ Keeps the gauges that need a count of the store up to date.
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -19,7 +20,8 @@ from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import rejections
 from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus, lane_backlog, lane_census, unserved_operators
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.sync.model import Rejection
+from oicp_adapter.sync.model import Policy, Rejection
+from oicp_adapter.sync.schedule import next_scheduled
 
 PAUSE: Final = 5.0
 """Seconds between two counts of what is open."""
@@ -37,16 +39,19 @@ NAMED: Final = 10
 class Survey:
     """A thread that counts the lanes' rows."""
 
-    def __init__(self, store: Store, scopes: Mapping[str, LaneScope], metrics: Metrics) -> None:
+    def __init__(self, store: Store, scopes: Mapping[str, LaneScope], metrics: Metrics, *, policy: Policy) -> None:
         """
         Begin nothing yet.
 
         Args:
             scopes: By the OperatorID that labels the metrics.
+            policy: Of all lanes; says when full loads are scheduled.
         """
         self._store = store
         self._scopes = scopes
         self._metrics = metrics
+        self._policy = policy
+        self._began_at = datetime.now(UTC)
         self._rejected: dict[str, Mapping[str, int]] = {}
         self._unserved: list[Example] = []
         self._stop = threading.Event()
@@ -123,6 +128,8 @@ class Survey:
             metrics.last_success.labels(operator).set(position.last_success_at.timestamp())
         if position.full_load_at is not None:
             metrics.last_full_load.labels(operator).set(position.full_load_at.timestamp())
+        due = next_scheduled(position.full_load_at or self._began_at, self._policy)
+        metrics.next_full_load.labels(operator).set(due.timestamp() if due is not None else 0)
         for reason in Rejection:
             metrics.rejected.labels(operator, reason).set(backlog.rejected.get(reason, 0))
         metrics.pending_evses.labels(operator).set(backlog.pending)
@@ -134,5 +141,7 @@ class Survey:
     def _show_census(self, operator: str, census: LaneCensus) -> None:
         for status in OicpStatus:
             self._metrics.evses.labels(operator, status).set(census.acknowledged.get(status, 0))
+        open_ended = census.open_ended_since
+        self._metrics.oldest_open_ended_window.labels(operator).set(open_ended.timestamp() if open_ended else 0)
         for (kind, state), number in census.windows.items():
             self._metrics.windows.labels(operator, kind, state).set(number)

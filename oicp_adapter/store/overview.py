@@ -19,6 +19,7 @@ from oicp_adapter.store.expressions import (
     EvseKey,
     Kind,
     OperatorKey,
+    WindowStart,
     Word,
     among,
     constant,
@@ -31,6 +32,7 @@ from oicp_adapter.store.observing import KINDS
 from oicp_adapter.store.position import read_position
 from oicp_adapter.store.schema import evse_status, hint, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import unsettled
 from oicp_adapter.sync.model import Position
 
@@ -70,10 +72,12 @@ class LaneCensus:
     Attributes:
         acknowledged: EVSEs by the OICP status that the hub confirmed last.
         windows: Windows of the lane's EVSEs that are not over, by kind and phase; every combination is there.
+        open_ended_since: Start of the one that applies for the longest of those that have no end; None: there is none.
     """
 
     acknowledged: Mapping[str, int]
     windows: Mapping[tuple[TemporaryStatus, WindowPhase], int]
+    open_ended_since: datetime | None
 
 
 class Example(NamedTuple):
@@ -118,10 +122,9 @@ def lane_census(store: Store, scope: LaneScope) -> LaneCensus:
         ledger.c.lane == scope.lane, ledger.c.acknowledged.is_not(None)
     )
     with store.reading() as connection:
-        return LaneCensus(
-            acknowledged=_by_word(connection.execute(statuses.group_by(ledger.c.acknowledged))),
-            windows=_windows(connection, scope, store.now(connection)),
-        )
+        acknowledged = _by_word(connection.execute(statuses.group_by(ledger.c.acknowledged)))
+        windows, open_ended_since = _windows(connection, scope, store.now(connection))
+    return LaneCensus(acknowledged, windows, open_ended_since)
 
 
 def unserved_operators(store: Store, operator_keys: Collection[str]) -> Sequence[Example]:
@@ -205,7 +208,7 @@ def _pending(connection: Connection, scope: LaneScope) -> tuple[int, datetime | 
 
 def _windows(
     connection: Connection, scope: LaneScope, now: datetime
-) -> Mapping[tuple[TemporaryStatus, WindowPhase], int]:
+) -> tuple[Mapping[tuple[TemporaryStatus, WindowPhase], int], datetime | None]:
     window = temporary_status.c
     phase = case((window.valid_from <= now, literal("active")), else_=literal("upcoming"))
     owned = exists(
@@ -214,11 +217,17 @@ def _windows(
             among(unindexed(OperatorKey(evse_status.c.operator_id)), scope.operator_keys),
         )
     )
+    open_ended = and_(window.valid_to.is_(None), window.ended_at.is_(None))
+    begun = case((open_ended, WindowStart(window.valid_from)))
     shaped = (
-        select(Kind(window.status).label("kind"), phase.label("phase"))
+        select(Kind(window.status).label("kind"), phase.label("phase"), begun.label("begun"))
         .where(not_over(window.valid_to, window.ended_at, now), owned)
         .subquery()
     )
-    counted = select(shaped.c.kind, shaped.c.phase, func.count()).group_by(shaped.c.kind, shaped.c.phase)
-    found = {(kind, phase): count for kind, phase, count in connection.execute(counted)}
-    return {(KINDS[kind], phase): found.get((kind, phase), 0) for kind, phase in product(KINDS, _PHASES)}
+    oldest = func.min(shaped.c.begun, type_=UtcTimestamp())
+    counted = select(shaped.c.kind, shaped.c.phase, func.count(), oldest).group_by(shaped.c.kind, shaped.c.phase)
+    rows = connection.execute(counted).all()
+    found = {(kind, phase): count for kind, phase, count, _ in rows}
+    counts = {(KINDS[kind], phase): found.get((kind, phase), 0) for kind, phase in product(KINDS, _PHASES)}
+    begun_at = (since for kind, phase, _, since in rows if kind in KINDS and phase == "active" and since is not None)
+    return counts, min(begun_at, default=None)

@@ -1,5 +1,6 @@
 """Decides when a full load is due: once a day at a local time, at the very first start, and on a person's request."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -25,11 +26,21 @@ def full_load_due(position: Position, now: datetime, policy: Policy) -> bool:
 
 def last_scheduled(now: datetime, policy: Policy) -> datetime | None:
     """Return the latest instant, not after *now*, at which the daily full load was scheduled; None: there is none."""
+    return next((instant for instant in _scheduled(now, policy, (0, -1, -2)) if instant <= now), None)
+
+
+def next_scheduled(after: datetime, policy: Policy) -> datetime | None:
+    """Return the first instant after *after* at which the daily full load is scheduled; None: there is none."""
+    return next((instant for instant in _scheduled(after, policy, (0, 1, 2)) if instant > after), None)
+
+
+def _scheduled(near: datetime, policy: Policy, days: Sequence[int]) -> Iterator[datetime]:
+    """Yield the instants of the daily full load so many days away from the local day of an instant."""
     if not policy.full_load_at:
-        return None
+        return
     zone = ZoneInfo(policy.full_load_zone)
     at = time.fromisoformat(policy.full_load_at)
-    today = now.astimezone(zone).date()
-    # A local time that the night of the clock change skips or repeats is taken as zoneinfo takes it: once.
-    scheduled = (datetime.combine(today - timedelta(days=back), at, zone).astimezone(UTC) for back in (0, 1, 2))
-    return next(instant for instant in scheduled if instant <= now)
+    today = near.astimezone(zone).date()
+    for away in days:
+        # A local time that the night of the clock change skips or repeats is taken as zoneinfo takes it: once.
+        yield datetime.combine(today + timedelta(days=away), at, zone).astimezone(UTC)

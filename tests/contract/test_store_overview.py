@@ -1,7 +1,7 @@
 """What people and metrics are shown is what the store holds."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -34,6 +34,7 @@ def test_a_fresh_store_counts_nothing(store):
     assert census.acknowledged == {}
     assert set(census.windows.values()) == {0}
     assert len(census.windows) == 8
+    assert census.open_ended_since is None
 
 
 def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
@@ -72,6 +73,23 @@ def test_a_lane_is_counted(store, lane: LaneStore, add, sql, present):
         (TemporaryStatus.BLOCKED, "active"): 1,
         (TemporaryStatus.BLOCKED, "upcoming"): 1,
     }
+
+
+def test_of_the_windows_without_an_end_the_oldest_that_applies_is_known(store, add, sql):
+    add("DE*ABC*E1")
+    add("DE*XYZ*E1", operator_id="DE*XYZ")
+    for evse, start, end, ended in (
+        ("DE*ABC*E1", "2020-01-01 00:00:00", "2100-01-01 00:00:00", None),
+        ("DE*ABC*E1", "2020-01-02 00:00:00", None, "2100-01-02 00:00:00"),
+        ("DE*ABC*E1", "2020-01-04 00:00:00", None, None),
+        ("DE*ABC*E1", "2020-01-03 00:00:00", None, None),
+        ("DE*ABC*E1", "2100-01-01 00:00:00", None, None),
+        ("DE*XYZ*E1", "2020-01-01 00:00:00", None, None),
+    ):
+        values = ", ".join("NULL" if at is None else f"'{at}'" for at in (start, end, ended))
+        columns = "evse_id, status, valid_from, valid_to, ended_at"
+        sql(f"INSERT INTO temporary_status ({columns}) VALUES ('{evse}', 'Blocked', {values})")
+    assert lane_census(store, LANES[0]).open_ended_since == datetime(2020, 1, 3, tzinfo=UTC)
 
 
 def test_operators_that_nobody_serves_and_words_that_nobody_knows_are_named(store, add):

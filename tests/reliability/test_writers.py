@@ -27,6 +27,7 @@ FLEET = 24
 EACH = 20
 VARIANTS = ("bare", "triggers", "adapter")
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+A_TRIGGER = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'evse_status'::regclass AND NOT tgisinternal"
 CHANGE = "UPDATE evse_status SET status = %s WHERE evse_id = %s"
 
 UPSERT = (
@@ -63,6 +64,30 @@ def direct(workshop, site):
 def hasty(workshop, url):
     """Let a database look for deadlocks so soon that a test need not wait for it."""
     workshop.shared().admin(f"ALTER DATABASE {make_url(url).database} SET deadlock_timeout = '20ms'")
+
+
+def test_an_upgrade_meets_no_daemon_at_work_in_a_circle(workshop, database):
+    with closing(psycopg.connect(database, autocommit=True)) as admin:
+        trigger = admin.execute(A_TRIGGER).fetchone()[0]
+        admin.execute(f"DROP TRIGGER {trigger} ON evse_status")  # there is something to be done
+    outcome = []
+
+    def migrate():
+        with open_store(database) as store:
+            outcome.append(upgrade(store).is_current)
+
+    migrating = threading.Thread(target=migrate)
+    with closing(psycopg.connect(database)) as daemon, closing(psycopg.connect(database, autocommit=True)) as other:
+        daemon.execute("SET deadlock_timeout = '1h'")  # the upgrade must give way, not be found out
+        daemon.execute("SELECT FROM oicp_ledger")
+        migrating.start()
+        eventually(lambda: other.execute(WAITING).fetchone()[0])
+        daemon.execute("SET lock_timeout = '3s'")
+        daemon.execute("SELECT FROM oicp_lane")
+        daemon.execute("SELECT FROM oicp_intent")
+        daemon.commit()
+        migrating.join(60)
+    assert outcome == [True]
 
 
 @contextmanager

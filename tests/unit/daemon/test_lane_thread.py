@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -234,6 +235,15 @@ def test_a_pair_that_does_not_load_is_told_once_and_retries_nothing(run, log):
     lane._look_at_certificate()
     assert worker.calls == []
     assert [(event["event"], event["log_level"]) for event in log] == [("certificate.not_replaced", "error")]
+    reloaded = partial(
+        lane._metrics.registry.get_sample_value,
+        "oicp_adapter_client_certificate_last_reload_successful",
+        {"operator": "DE*ABC"},
+    )
+    assert reloaded() == 0
+    broken = None  # somebody put the pair back that is in use
+    lane._look_at_certificate()
+    assert reloaded() == 1
 
 
 def test_the_files_are_looked_at_once_a_second_at_most(run, monkeypatch):

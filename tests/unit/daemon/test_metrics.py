@@ -21,8 +21,11 @@ GAUGES = {
     "windows": {"operator", "kind", "state"},
     "last_successful_push_timestamp_seconds": OPERATOR,
     "last_full_load_timestamp_seconds": OPERATOR,
+    "next_full_load_timestamp_seconds": OPERATOR,
     "last_store_read_timestamp_seconds": OPERATOR,
+    "oldest_open_ended_window_timestamp_seconds": OPERATOR,
     "client_certificate_not_after_timestamp_seconds": OPERATOR,
+    "client_certificate_last_reload_successful": OPERATOR,
 }
 COUNTERS = {
     "pushes_total": {"operator", "action"},
@@ -67,7 +70,7 @@ def test_a_series_of_the_contract_exists_from_the_start_with_its_labels(name):
     found = samples(Metrics(["DE*ABC", "DE*XYZ"]))[name]
     assert {frozenset(labels) for labels, _ in found} == {frozenset(LABELS[name])}
     assert {labels["operator"] for labels, _ in found} == {"DE*ABC", "DE*XYZ"}
-    assert {value for _, value in found} == {0.0}
+    assert {value for _, value in found} == {1.0 if name.endswith("_successful") else 0.0}
 
 
 @pytest.mark.parametrize(("name", "label"), VALUES)

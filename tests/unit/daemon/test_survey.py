@@ -15,12 +15,13 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.store.overview import Example, LaneBacklog, LaneCensus
 from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.sync.model import Position, Rejected, Rejection
+from oicp_adapter.sync.model import Policy, Position, Rejected, Rejection
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CENSUS = LaneCensus(
     acknowledged={"Available": 5, "Occupied": 2},
     windows={(kind, state): 0 for kind in TemporaryStatus for state in ("active", "upcoming")},
+    open_ended_since=None,
 )
 BACKLOG = LaneBacklog(
     pending=3,
@@ -56,7 +57,7 @@ class Counting:
 def surveyed(monkeypatch):
     """Run a survey over these answers until the last one was asked for; return the metrics and the log."""
 
-    def run(*backlogs, censuses=(CENSUS,)):
+    def run(*backlogs, censuses=(CENSUS,), policy=Policy()):  # noqa: B008 - it cannot be changed
         counting, taking = Counting(*backlogs), Counting(*censuses)
         monkeypatch.setattr(module, "lane_backlog", counting)
         monkeypatch.setattr(module, "lane_census", taking)
@@ -66,7 +67,7 @@ def surveyed(monkeypatch):
         monkeypatch.setattr(module, "SHARE", 0)
         metrics = Metrics(SCOPES)
         with capture_logs() as log:
-            survey = Survey(None, SCOPES, metrics)
+            survey = Survey(None, SCOPES, metrics, policy=policy)
             survey.start()
             assert counting.done.wait(10)
             assert taking.done.wait(10)
@@ -101,6 +102,23 @@ def test_windows_are_shown_by_kind_and_state(surveyed):
     assert value(metrics, "windows", kind="Blocked", state="active") == 0
 
 
+def test_the_oldest_window_without_an_end_is_shown(surveyed):
+    metrics, _ = surveyed(BACKLOG, censuses=[replace(CENSUS, open_ended_since=AT)])
+    assert value(metrics, "oldest_open_ended_window_timestamp_seconds") == AT.timestamp()
+    metrics, _ = surveyed(BACKLOG, censuses=[replace(CENSUS, open_ended_since=AT), CENSUS])
+    assert value(metrics, "oldest_open_ended_window_timestamp_seconds") == 0
+
+
+def test_the_full_load_after_the_last_one_is_shown(surveyed):
+    due = datetime(2026, 3, 3, 3, tzinfo=UTC)
+    metrics, _ = surveyed(BACKLOG)
+    assert value(metrics, "next_full_load_timestamp_seconds") == due.timestamp(), "the night after the last one"
+    metrics, _ = surveyed(BACKLOG, policy=Policy(full_load_at=""))
+    assert value(metrics, "next_full_load_timestamp_seconds") == 0
+    metrics, _ = surveyed(replace(BACKLOG, position=Position()))
+    assert value(metrics, "next_full_load_timestamp_seconds") > datetime.now(UTC).timestamp(), "none was yet"
+
+
 def test_what_is_no_longer_there_goes_back_to_zero(surveyed):
     metrics, _ = surveyed(
         BACKLOG,
@@ -132,7 +150,7 @@ def test_an_error_of_our_own_does_not_end_the_survey(surveyed):
 
 
 def test_a_survey_that_never_started_can_be_stopped():
-    Survey(None, SCOPES, Metrics(SCOPES)).stop()
+    Survey(None, SCOPES, Metrics(SCOPES), policy=Policy()).stop()
 
 
 def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oicp_adapter.sync.model import Policy, Position
-from oicp_adapter.sync.schedule import full_load_due, last_scheduled
+from oicp_adapter.sync.schedule import full_load_due, last_scheduled, next_scheduled
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ZURICH = "Europe/Zurich"
@@ -47,6 +47,23 @@ def test_there_is_one_full_load_a_day_on_any_night_in_any_zone(day: datetime, zo
     before = last_scheduled(last - timedelta(microseconds=1), policy)
     assert before is not None
     assert timedelta(hours=22) <= last - before <= timedelta(hours=26)
+
+
+@given(
+    st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 - made aware below
+    st.sampled_from([ZURICH, "UTC", "America/New_York", "Pacific/Apia", "Australia/Lord_Howe"]),
+    st.times(),
+)
+def test_between_an_instant_and_the_next_scheduled_one_there_is_no_other(after, zone, local) -> None:
+    policy, now = Policy(full_load_at=f"{local:%H:%M}", full_load_zone=zone), after.replace(tzinfo=UTC)
+    due = next_scheduled(now, policy)
+    assert due > now
+    assert last_scheduled(due, policy) == due
+    assert last_scheduled(due - timedelta(microseconds=1), policy) <= now
+
+
+def test_never_is_never_next() -> None:
+    assert next_scheduled(NOON, Policy(full_load_at="")) is None
 
 
 def test_the_first_start_is_due_and_a_tried_one_is_not_due_again_before_the_next_day() -> None:

@@ -1,0 +1,218 @@
+"""Rules, alerts, dashboard and runbooks name only what the daemon exports, and a real Prometheus takes them."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.monitoring import monitoring_app
+from oicp_adapter.serving import BackgroundServer
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "deploy" / "monitoring"
+TESTS = sorted(MONITORING.glob("tests/*.yml"))
+RULES = ("recording-rules.yml", "alerts.yml")
+PAGES = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), ROOT / "README.md"]
+NAME = re.compile(r"(?<![\w:.])((?:[a-z_]+:)?oicp_adapter_[a-z0-9_]+(?::[a-z0-9_]+)?)(?![\w:/*…])")
+"""A metric, or a recorded series: `level:metric:operations`."""
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+PATIENCE = 60.0
+
+
+def read(name: str | Path) -> Any:
+    return yaml.safe_load((MONITORING / name).read_text())
+
+
+def rules(kind: str) -> list[Mapping[str, Any]]:
+    return [rule for name in RULES for group in read(name)["groups"] for rule in group["rules"] if kind in rule]
+
+
+ALERTS = rules("alert")
+
+
+@pytest.fixture(scope="module")
+def exported() -> set[str]:
+    """Every name that a query can use: samples of the daemon, families for their help, and recorded series."""
+    families = list(text_string_to_metric_families(generate_latest(Metrics(["DE*ABC"]).registry).decode()))
+    samples = {sample.name for family in families for sample in family.samples}
+    histograms = {f"{family.name}_{part}" for family in families if family.type == "histogram" for part in ("sum",)}
+    return samples | histograms | {family.name for family in families} | {rule["record"] for rule in rules("record")}
+
+
+def names(text: str) -> set[str]:
+    return set(NAME.findall(text))
+
+
+def test_no_rule_names_a_metric_that_the_code_does_not_export(exported):
+    for rule in (*rules("record"), *ALERTS):
+        assert names(rule["expr"])
+        assert names(rule["expr"]) <= exported, rule
+
+
+def test_no_panel_names_a_metric_that_the_code_does_not_export(exported):
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    queries += [item["definition"] for item in dashboard["templating"]["list"] if "definition" in item]
+    assert len(queries) > 15
+    for query in queries:
+        assert names(query)
+        assert names(query) <= exported, query
+
+
+def test_every_panel_says_what_it_shows():
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert all(panel["title"] and panel["description"].endswith(".") for panel in panels)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_names_a_metric_that_the_code_does_not_export(page, exported):
+    assert names(page.read_text()) <= exported
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_somebody_who_is_woken_wants_to_know(rule):
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    told = rule["annotations"]
+    assert told["summary"]
+    assert told["description"].strip().endswith(".")
+    page = (ROOT / told["runbook_url"]).read_text()
+    assert rule["alert"] in page.splitlines()[0], "the page is about this alert"
+    for part in ("\n**Drivers** ", "\n## Look\n", "\n## Do\n"):
+        assert part in page
+
+
+def test_every_runbook_belongs_to_an_alert():
+    linked = {ROOT / rule["annotations"]["runbook_url"] for rule in ALERTS}
+    assert linked == set((ROOT / "docs" / "runbooks").glob("OicpAdapter*.md"))
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_each_alert_is_seen_to_fire_and_to_stay_silent(rule):
+    asked = [
+        case
+        for path in TESTS
+        for test in read(path)["tests"]
+        for case in test["promql_expr_test"]
+        if f'"{rule["alert"]}"' in case["expr"]
+    ]
+    fired = [case for case in asked if case["exp_samples"]]
+    others = [case for case in asked if not case["exp_samples"]]
+    lanes = [case for case in fired if "DE*ABC" in str(case["exp_samples"]) or "DE*XYZ" in str(case["exp_samples"])]
+    assert fired
+    assert others or lanes, "beside lanes for which it fires there are lanes for which it does not"
+
+
+PROMTOOL = shutil.which("promtool")
+PROMETHEUS = shutil.which("prometheus")
+
+
+def promtool(*arguments: str, **options: Any) -> str:
+    done = subprocess.run(
+        [str(PROMTOOL), *arguments], capture_output=True, text=True, check=False, timeout=60, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool (package prometheus) is installed")
+class TestWithPromtool:
+    def test_the_rules_are_well_formed(self):
+        assert f"{len(rules('record'))} rules found" in promtool("check", "rules", *map(str, [MONITORING / RULES[0]]))
+        assert f"{len(ALERTS)} rules found" in promtool("check", "rules", str(MONITORING / RULES[1]))
+
+    def test_the_configuration_is_well_formed(self):
+        assert "SUCCESS" in promtool("check", "config", str(MONITORING / "prometheus.yml"))
+
+    def test_each_alert_fires_and_stays_silent(self):
+        assert promtool("test", "rules", *map(str, TESTS)).count("SUCCESS") == len(TESTS)
+
+    def test_what_is_exported_keeps_the_conventions(self):
+        promtool("check", "metrics", input=generate_latest(Metrics(["DE*ABC"]).registry).decode())
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus is installed")
+def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path):
+    metrics = Metrics(["DE*ABC"])
+    metrics.lane_state.labels("DE*ABC", "held").set(1)
+    app = monitoring_app(metrics, not_alive=lambda: None, not_ready=lambda: None)
+    server = BackgroundServer(app, host="127.0.0.1", port=0, what="monitoring endpoint")
+    server.start()
+    try:
+        for name in RULES:
+            text = (MONITORING / name).read_text()
+            (tmp_path / name).write_text(
+                re.sub(r"for: \d+\w", "for: 0s", re.sub(r"interval: \d+s", "interval: 1s", text))
+            )
+        config = read("prometheus.yml")
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [urllib.parse.urlsplit(server.url).netloc]
+        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+        with prometheus(tmp_path) as ask:
+            # Before the first scrape it looks as if there were no daemon.
+            eventually(lambda: firing(ask) == {"OicpAdapterLaneHeld": "The lane of DE*ABC is held"})
+            evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+            assert len(evaluated) == len(rules("record")) + len(ALERTS)
+            assert {rule["health"] for rule in evaluated} == {"ok"}
+            metrics.lane_state.labels("DE*ABC", "held").set(0)
+            metrics.lane_state.labels("DE*ABC", "active").set(1)
+            eventually(lambda: firing(ask) == {})
+    finally:
+        server.stop()
+
+
+def firing(ask: Any) -> Mapping[str, str]:
+    alerts = [each for each in ask("alerts")["alerts"] if each["state"] == "firing"]
+    return {each["labels"]["alertname"]: each["annotations"]["summary"] for each in alerts}
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[Any]:
+    """Run Prometheus with the settings in a folder; yields what asks its API."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    line = [str(PROMETHEUS), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    with (folder / "prometheus.log").open("wb") as log:
+        child = subprocess.Popen([*line, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+
+    def ask(what: str) -> Any:
+        with DIRECT.open(f"http://127.0.0.1:{port}/api/v1/{what}", timeout=PATIENCE) as answer:
+            return json.load(answer)["data"]
+
+    try:
+        eventually(lambda: answers(ask))
+        yield ask
+    finally:
+        child.terminate()
+        child.wait(PATIENCE)
+
+
+def answers(ask: Any) -> bool:
+    try:
+        return ask("rules") is not None
+    except OSError:
+        return False
+
+
+def eventually(look: Any) -> Any:
+    end = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < end, look
+        time.sleep(0.2)
+    return found
