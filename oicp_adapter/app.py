@@ -17,6 +17,7 @@ from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.daemon.daemon import Daemon
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.service_manager import ServiceManager
 from oicp_adapter.daemon.sole import SoleDaemon
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.daemon.telemetry import LaneTelemetry
@@ -73,6 +74,7 @@ def build_daemon(settings: Settings, *, repeats: RepeatFilter) -> Daemon:
         lanes,
         survey=Survey(store, scopes, metrics, policy=settings.policy()),
         metrics=metrics,
+        manager=ServiceManager(os.environ),
         host=settings.monitoring.host,
         port=settings.monitoring.port,
         request_timeout=settings.hub.request_timeout,

@@ -155,7 +155,7 @@ def _is_encodable(text: str) -> bool:
 
 def _time_of_day(text: str) -> str:
     hour, colon, minute = text.partition(":")
-    digits = all(len(part) == 2 and part.isascii() and part.isdigit() for part in (hour, minute))  # noqa: PLR2004
+    digits = all(len(part) == 2 and part.isascii() and part.isdigit() for part in (hour, minute))  # noqa: PLR2004 - HH, MM
     if text and not (colon and digits and int(hour) < 24 and int(minute) < 60):  # noqa: PLR2004 - a day's hours
         raise PydanticCustomError("time_of_day", "is no time of day")
     return text

@@ -20,6 +20,7 @@ from oicp_adapter import __version__
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.monitoring import monitoring_app
+from oicp_adapter.daemon.service_manager import ServiceManager, lanes_in_words
 from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.serving import BackgroundServer
 
@@ -39,6 +40,7 @@ class Daemon:
         *,
         survey: Survey,
         metrics: Metrics,
+        manager: ServiceManager,
         host: str,
         port: int,
         request_timeout: timedelta,
@@ -60,6 +62,8 @@ class Daemon:
         """
         self._lanes = lanes
         self._survey = survey
+        self._metrics = metrics
+        self._manager = manager
         self._request_timeout = request_timeout
         self._clock = clock
         self._housekeeping = housekeeping
@@ -84,6 +88,7 @@ class Daemon:
         self._log.info("daemon.started", version=__version__, lanes=len(self._lanes), monitoring=self.url)
         for lane in self._lanes:
             lane.start()
+        self._manager.ready(self._words())
         dead = self._watch()
         self._drain()
         if dead:
@@ -99,6 +104,8 @@ class Daemon:
         dead: Sequence[str] = ()
         while not dead and not self._asked(timeout=1.0):
             self._housekeeping()
+            if self._not_alive() is None:
+                self._manager.alive(self._words())
             dead = [lane.operator_id for lane in self._lanes if not lane.alive]
         self._stopping = True
         if dead:
@@ -115,6 +122,7 @@ class Daemon:
         return True
 
     def _drain(self) -> None:
+        self._manager.stopping(self._words())
         for lane in self._lanes:
             lane.stop()
         end = self._clock() + self._request_timeout.total_seconds() + STOP_MARGIN
@@ -137,6 +145,9 @@ class Daemon:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         self.stop(signal.Signals(number).name)
+
+    def _words(self) -> str:
+        return self._not_ready() or lanes_in_words(self._metrics, [lane.operator_id for lane in self._lanes])
 
     def _not_alive(self) -> str | None:
         limit = (self._request_timeout + STALL).total_seconds()

@@ -36,6 +36,7 @@ RETRY_AFTER_CAP: Final = timedelta(minutes=15)
 """Longest wait that a hub may ask for; an absurd header must not stop a lane for days."""
 
 _SUCCESS: Final = "000"
+_THREE_DIGITS: Final = re.compile("[0-9]{3}")
 
 _CODES: Final[Mapping[str, tuple[Effect, Scope, Reason]]] = MappingProxyType(
     {
@@ -210,7 +211,7 @@ def _decode(answer: Answer) -> Mapping[str, object] | None:
 def _code(body: Mapping[str, object] | None) -> str | None:
     status = body.get("StatusCode") if body else None
     code = status.get("Code") if isinstance(status, dict) else None
-    return code if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == 3 else None  # noqa: PLR2004
+    return code if isinstance(code, str) and _THREE_DIGITS.fullmatch(code) else None
 
 
 def _named_records(body: Mapping[str, object] | None, records: int) -> Sequence[int]:

@@ -1,6 +1,7 @@
 """Injects what happens to processes and clocks: FAULTS.md, `Process, replicas, clock` and its crash points."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from reliability.seeds.faults import Stage, injector
@@ -99,7 +100,7 @@ def start_together(stage: Stage) -> None:
 @injector("F67 the lease goes to and fro")
 def ping_pong(stage: Stage) -> None:
     for number, replica in enumerate(stage.replicas):
-        stage.world.after(number * 6 + stage.dice.random(), lambda one=replica: one.pause(20))  # type: ignore[misc]
+        stage.world.after(number * 6 + stage.dice.random(), partial(replica.pause, 20))
     stage.busy(20 + 6 * len(stage.replicas))
     stage.fired("F67 the lease goes to and fro")
 

@@ -1,6 +1,7 @@
 """Injects what happens to the store and in it: FAULTS.md, `Store`, and windows at bad moments."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from reliability.seeds.faults import Stage, injector
 from reliability.seeds.truth import LANES
@@ -183,6 +184,6 @@ def _vanish(stage: Stage, name: str, fleet: Sequence[tuple[str, str, str]], *als
     chance = stage.dice.random()
     if chance < 0.5:
         for row in fleet:
-            stage.world.after(stage.dice.uniform(5, 15), lambda row=row: stage.writers.restore(row))  # type: ignore[misc]
+            stage.world.after(stage.dice.uniform(5, 15), partial(stage.writers.restore, row))
     elif chance < 0.8:
         stage.world.after(stage.dice.uniform(1, 15), stage.writers.approve)

@@ -1,7 +1,10 @@
 """A daemon ends in order when it is asked to, and loses nothing when nobody asks."""
 
+import contextlib
 import signal
+import socket
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,24 @@ def catches(pid, number):
     """Tell whether a process has a handler of its own for a signal."""
     caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
     return int(caught.split()[1], 16) >> (number - 1) & 1
+
+
+def test_a_service_manager_hears_of_the_start_of_life_and_of_the_end(site, monkeypatch, eventually):
+    heard = []
+
+    def hear():
+        with contextlib.suppress(BlockingIOError):
+            heard.append(listener.recv(4096).decode())
+        return "\n".join(heard)
+
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.bind(str(site.folder / "notify"))
+        listener.settimeout(0)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(site.folder / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        daemon = site.daemon()
+        eventually(lambda: "STATUS=DE*ABC active" in hear())
+        assert heard[0].startswith("READY=1\nSTATUS=")
+        eventually(lambda: hear().count("WATCHDOG=1") >= 3)
+        assert daemon.stop() == 0
+        eventually(lambda: "STOPPING=1\nSTATUS=draining" in hear())

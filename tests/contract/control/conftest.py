@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -27,9 +28,9 @@ PLACES = {
 }
 
 
-def grant(*kinds: TemporaryStatus, patterns: tuple[str, ...] = (), **facts: object) -> Grant:
+def grant(*kinds: TemporaryStatus, patterns: tuple[str, ...] = (), **facts: Any) -> Grant:
     scopes = frozenset({Scope.READ, Scope.SET})
-    return Grant(scopes, frozenset(kinds), tuple(EvsePattern(each) for each in patterns), **facts)  # type: ignore[arg-type]
+    return Grant(scopes, frozenset(kinds), tuple(EvsePattern(each) for each in patterns), **facts)
 
 
 @pytest.fixture
@@ -59,9 +60,9 @@ def now(desk: Desk) -> datetime:
 def blocked(desk: Desk, now: datetime) -> Callable[..., WindowView]:
     """Set Blocked on an EVSE, from an hour ago until in an hour unless told otherwise."""
 
-    def make(evse_id: str = "DE*ABC*E1", actor: Actor = ANN, **facts: object) -> WindowView:
-        times: dict[str, object] = {"valid_from": now - HOUR, "valid_to": now + HOUR}
-        request = WindowRequest(evse_id, TemporaryStatus.BLOCKED, **(times | facts))  # type: ignore[arg-type]
+    def make(evse_id: str = "DE*ABC*E1", actor: Actor = ANN, **facts: Any) -> WindowView:
+        times: dict[str, Any] = {"valid_from": now - HOUR, "valid_to": now + HOUR}
+        request = WindowRequest(evse_id, TemporaryStatus.BLOCKED, **(times | facts))
         made = set_window(desk, actor, request).value
         assert made is not None
         return made

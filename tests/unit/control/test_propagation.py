@@ -139,7 +139,7 @@ def test_it_asks_by_itself_and_stops(daemon):
 
 @pytest.mark.parametrize(
     ("host", "url"),
-    [("127.0.0.1", "http://127.0.0.1:9"), ("0.0.0.0", "http://127.0.0.1:9"), ("::", "http://[::1]:9")],  # noqa: S104
+    [("127.0.0.1", "http://127.0.0.1:9"), ("0.0.0.0", "http://127.0.0.1:9"), ("::", "http://[::1]:9")],  # noqa: S104 - nothing listens
 )
 def test_the_daemon_is_asked_where_the_settings_let_it_listen(host, url):
     settings = Settings.model_construct(monitoring=MonitoringSettings(host=host, port=9))

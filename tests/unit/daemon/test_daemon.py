@@ -1,8 +1,10 @@
 """A daemon runs all its lanes, says in words why it is not ready, and ends within its bound."""
 
+import socket
 import threading
 import urllib.error
 import urllib.request
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from structlog.testing import capture_logs
 
 from oicp_adapter.daemon.daemon import STALL, STOP_MARGIN, Daemon
 from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.service_manager import ServiceManager
 
 PATIENCE = 10.0
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -64,7 +67,7 @@ class FakeSurvey:
 class Case:
     """A daemon in a thread, around fakes and a clock that the test sets."""
 
-    def __init__(self, *lanes, tick=0.0):
+    def __init__(self, *lanes, tick=0.0, environment=None):
         self.lanes = lanes
         self.now = 1000.0
         self.tick = tick
@@ -75,6 +78,7 @@ class Case:
             lanes,
             survey=self.survey,
             metrics=Metrics([lane.operator_id for lane in lanes]),
+            manager=ServiceManager(environment or {}),
             host="127.0.0.1",
             port=0,
             request_timeout=timedelta(seconds=30),
@@ -169,6 +173,22 @@ def test_a_lane_that_never_turned_makes_the_daemon_dead_too(daemon):
     case = daemon(FakeLane())
     case.now += 30 + STALL.total_seconds() + 1
     assert case.get("/livez")[0] == 503
+
+
+def test_a_watchdog_hears_nothing_more_once_a_lane_hangs(daemon, tmp_path):
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(PATIENCE)
+        lane = FakeLane()
+        lane.turned_at = 1000.0
+        case = daemon(lane, environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1"})
+        assert listener.recv(4096) == b"READY=1\nSTATUS=DE*ABC starting"
+        assert listener.recv(4096) == b"WATCHDOG=1"
+        case.now += 30 + STALL.total_seconds() + 1
+        with pytest.raises(TimeoutError):
+            while True:  # one may be under way; the daemon looks once a second
+                listener.settimeout(3.0)
+                listener.recv(4096)
 
 
 def test_a_stop_ends_every_lane_then_the_rest(daemon, log):
