@@ -1,5 +1,6 @@
 """A daemon runs all its lanes, says in words why it is not ready, and ends within its bound."""
 
+import select
 import socket
 import threading
 import urllib.error
@@ -185,10 +186,11 @@ def test_a_watchdog_hears_nothing_more_once_a_lane_hangs(daemon, tmp_path):
         assert listener.recv(4096) == b"READY=1\nSTATUS=DE*ABC starting"
         assert listener.recv(4096) == b"WATCHDOG=1"
         case.now += 30 + STALL.total_seconds() + 1
-        with pytest.raises(TimeoutError):
-            while True:  # one may be under way; the daemon looks once a second
-                listener.settimeout(3.0)
-                listener.recv(4096)
+        told = 0
+        while select.select([listener], [], [], 3.0)[0]:  # the daemon looks once a second
+            listener.recv(4096)
+            told += 1
+            assert told <= 1, "no more than one that was under way"
 
 
 def test_a_stop_ends_every_lane_then_the_rest(daemon, log):
