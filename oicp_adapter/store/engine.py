@@ -387,11 +387,12 @@ def _begin_postgresql(connection: Connection) -> None:
     options = connection.get_execution_options()
     kind = _POSTGRESQL_WRITES if options.get(_WRITES, False) else _POSTGRESQL_READS
     plans = f"; {_planner(by_key=True)}" if options.get(_BY_KEY, False) else ""
-    opening = options.get(_OPENING, ())
-    answers = raw(connection).execute("; ".join([f"{_POSTGRESQL_BEGIN}{kind}{plans}", *opening]))
-    if opening:
-        rows = [each.fetchone() or () for each in answers.results() if each.pgresult.nfields]
-        connection.info[_OPENING] = rows
+    begin, opening = f"{_POSTGRESQL_BEGIN}{kind}{plans}", options.get(_OPENING, ())
+    if not opening:
+        connection.exec_driver_sql(begin)  # SQLAlchemy must see it fail: a connection that is lost leaves its pool then
+        return
+    answers = raw(connection).execute("; ".join([begin, *opening]))
+    connection.info[_OPENING] = [each.fetchone() or () for each in answers.results() if each.pgresult.nfields]
 
 
 def _planner(*, by_key: bool) -> str:
