@@ -54,6 +54,9 @@ LOOK_AHEAD: Final = 100
 CLOCK_STEP: Final = timedelta(seconds=1)
 """A clock that went back further was set back; less is how clocks are."""
 
+SWEEP_AGAIN: Final = timedelta(seconds=5)
+"""A sweep of which a page failed begins anew after this; what no hint announced is found by it alone."""
+
 FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
 """A full load that is due but must wait for a clean ledger is reconsidered this often."""
 
@@ -160,6 +163,7 @@ class LaneWorker:
         self._exchange: tuple[Push, Answer] | None = None
         self._epoch: int | None = None
         self._sweep: Iterator[SweepPage] | None = None
+        self._sweep_failed = False
         self._doubted_before: datetime | None = None
         self._now = datetime.min.replace(tzinfo=UTC)
         self._idle_look = IDLE_LOOK[self._store.store.dialect]
@@ -439,7 +443,8 @@ class LaneWorker:
 
     def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
         first = position.attempt == 0
-        if self._shadow or (self._sweep is not None and not first) or not self._is_due("full_load"):
+        sweeping = self._sweep is not None or self._sweep_failed
+        if self._shadow or (sweeping and not first) or not self._is_due("full_load"):
             return False
         if not full_load_due(position, books.now, self._policy):
             return False
@@ -487,11 +492,16 @@ class LaneWorker:
             self._store.recognised = False  # behind a pooler another server may have taken over unseen
             if self._store.hintless is not None:
                 self._store.close()  # the next connection finds out whether the hints were repaired
-        page = next(self._sweep, None)
+        try:
+            page = next(self._sweep, None)
+        except Exception:
+            self._sweep, self._sweep_failed = None, True  # else its end would be taken for that of a whole one
+            self._due["sweep"] = self._now + SWEEP_AGAIN
+            raise
         if page is not None:
             self._telemetry.swept_page(page)
             return True
-        self._sweep = None
+        self._sweep, self._sweep_failed = None, False
         self._due["sweep"] = self._now + self._sweep_every
         self._telemetry.swept(self._now)
         return True

@@ -66,10 +66,9 @@ def hasty(workshop, url):
     workshop.shared().admin(f"ALTER DATABASE {make_url(url).database} SET deadlock_timeout = '20ms'")
 
 
-def test_an_upgrade_meets_no_daemon_at_work_in_a_circle(workshop, database):
-    with closing(psycopg.connect(database, autocommit=True)) as admin:
-        trigger = admin.execute(A_TRIGGER).fetchone()[0]
-        admin.execute(f"DROP TRIGGER {trigger} ON evse_status")  # there is something to be done
+@contextmanager
+def upgrade_beside(database, statement):
+    """Let an upgrade wait for a transaction that ran a statement; it must be done once the transaction ends."""
     outcome = []
 
     def migrate():
@@ -77,17 +76,27 @@ def test_an_upgrade_meets_no_daemon_at_work_in_a_circle(workshop, database):
             outcome.append(upgrade(store).is_current)
 
     migrating = threading.Thread(target=migrate)
-    with closing(psycopg.connect(database)) as daemon, closing(psycopg.connect(database, autocommit=True)) as other:
-        daemon.execute("SET deadlock_timeout = '1h'")  # the upgrade must give way, not be found out
-        daemon.execute("SELECT FROM oicp_ledger")
+    with closing(psycopg.connect(database)) as holding, closing(psycopg.connect(database, autocommit=True)) as other:
+        holding.execute("SET deadlock_timeout = '1h'")  # the upgrade must give way, not be found out
+        holding.execute(statement)
         migrating.start()
-        eventually(lambda: other.execute(WAITING).fetchone()[0])
+        try:
+            eventually(lambda: other.execute(WAITING).fetchone()[0])
+            yield holding, other
+        finally:
+            holding.rollback()
+            migrating.join(60)
+    assert outcome == [True]
+
+
+def test_an_upgrade_meets_no_daemon_at_work_in_a_circle(workshop, database):
+    with closing(psycopg.connect(database, autocommit=True)) as admin:
+        trigger = admin.execute(A_TRIGGER).fetchone()[0]
+        admin.execute(f"DROP TRIGGER {trigger} ON evse_status")  # there is something to be done
+    with upgrade_beside(database, "SELECT FROM oicp_ledger") as (daemon, _):
         daemon.execute("SET lock_timeout = '3s'")
         daemon.execute("SELECT FROM oicp_lane")
         daemon.execute("SELECT FROM oicp_intent")
-        daemon.commit()
-        migrating.join(60)
-    assert outcome == [True]
 
 
 @contextmanager
@@ -292,24 +301,10 @@ def test_a_locked_hint_table_holds_no_writer(database):
 def test_an_upgrade_that_waits_for_a_long_writer_holds_up_no_other(workshop, database):
     strip_postgresql(database)
     fill(database, 2)
-    outcome = []
-
-    def migrate():
-        with open_store(database) as store:
-            outcome.append(upgrade(store).is_current)
-
-    migrating = threading.Thread(target=migrate)
-    with closing(psycopg.connect(database)) as long, closing(psycopg.connect(database, autocommit=True)) as other:
-        long.execute(CHANGE, ("Charging", evse(1)))
-        migrating.start()
-        eventually(lambda: other.execute(WAITING).fetchone()[0])
-        try:
-            other.execute("SET lock_timeout = '3s'")
-            other.execute(CHANGE, ("Charging", evse(2)))
-        finally:
-            long.commit()
-            migrating.join(60)
-    assert outcome == [True]
+    change = f"UPDATE evse_status SET status = 'Charging' WHERE evse_id = '{evse(1)}'"
+    with upgrade_beside(database, change) as (_, other):
+        other.execute("SET lock_timeout = '3s'")
+        other.execute(CHANGE, ("Charging", evse(2)))
 
 
 @contextmanager

@@ -1,9 +1,13 @@
 """An EVSE that moves, is spelt anew or changes while a request is out ends where it belongs, and no hint is lost."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from oicp_adapter.domain.errors import StoreUnavailableError
+from oicp_adapter.store import sweep
+from oicp_adapter.store.operations import request_full_load
 from oicp_adapter.sync.model import Action
 
 
@@ -158,3 +162,46 @@ def test_a_change_of_which_no_trigger_tells_is_found_by_the_sweep(bench):
     assert lane.at_hub()["DEABCE2"] == "Available"
     lane.pass_time(seconds=40)
     assert lane.at_hub()["DEABCE2"] == "OutOfService"
+
+
+def test_a_sweep_of_which_a_page_failed_begins_anew_within_seconds(bench, monkeypatch):
+    bench.fleet(3)
+    lane = bench.lane(sweep_every=300.0)
+    lane.quiet()
+    bench.without_triggers("DELETE FROM evse_status WHERE evse_id = 'DE*ABC*E2'")
+    failures = [StoreUnavailableError("somebody has locked a table", cure="wait")]
+    compare = sweep._compare_ledger
+
+    def brittle(*page):
+        if failures:
+            raise failures.pop()
+        return compare(*page)
+
+    monkeypatch.setattr(sweep, "_compare_ledger", brittle)
+    bench.clock.advance(seconds=301)
+    with pytest.raises(StoreUnavailableError):
+        lane.quiet()
+    lane.pass_time(seconds=4)
+    assert set(lane.at_hub()) == {"DEABCE0", "DEABCE1", "DEABCE2"}, "not at once, which would hold up what changes"
+    lane.pass_time(seconds=4)
+    assert set(lane.at_hub()) == {"DEABCE0", "DEABCE1"}
+
+
+def test_a_full_load_waits_for_the_sweep_that_failed(bench, monkeypatch):
+    bench.fleet(3)
+    lane = bench.lane(sweep_every=300.0)
+    lane.quiet()
+    away = StoreUnavailableError("somebody has locked a table", cure="wait")
+    bench.clock.advance(seconds=301)
+    with monkeypatch.context() as failing:
+        failing.setattr(sweep, "_compare_ledger", Mock(side_effect=away))
+        with pytest.raises(StoreUnavailableError):
+            lane.quiet()
+    before = len(lane.wire.sent)
+    request_full_load(lane.store.store, "DEABC", by="ann")
+    for _ in range(2):
+        lane.worker._due.pop("renew", None)
+        lane.quiet()
+    assert Action.FULL_LOAD not in [sent.action for sent in lane.wire.since(before)]
+    lane.pass_time(seconds=20)
+    assert Action.FULL_LOAD in [sent.action for sent in lane.wire.since(before)]
