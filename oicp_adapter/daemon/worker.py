@@ -24,7 +24,7 @@ from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, 
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
 from oicp_adapter.sync.identity import StoreIdentity
-from oicp_adapter.sync.lease import ask, claim, lane_state, release, yields
+from oicp_adapter.sync.lease import ask, claim, lane_state, outlasts, release, yields
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
@@ -238,12 +238,15 @@ class LaneWorker:
             travelled = [item.canonical for item in push.intent.records] if needs_entries(exchange) else []
             settled = record(books.intent, exchange, books.entries(travelled), books.position)
             if settled is not None:
+                position = settled.position
                 if push.intent.action is Action.FULL_LOAD:
+                    began = books.now
                     self._close_full_load(books, push.intent, verdict)
+                    position = outlasts(position, push.intent, began, books.read_clock(), self._policy)
                 books.save(settled.entries)
                 if settled.acknowledged is not None:
                     books.acknowledge(settled.acknowledged)
-                books.save_position(settled.position)
+                books.save_position(position)
                 books.clear_intent()
             now = books.now
         self._trust.committed(books)

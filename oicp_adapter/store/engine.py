@@ -4,8 +4,8 @@ Opens the shared store: connections, transactions and the clock that decides.
 1. Every transaction starts with our own BEGIN: in SQLite IMMEDIATE when it will write, since a deferred one that turns
    into a writer fails at once whatever the busy timeout; in PostgreSQL with its time-outs set for it alone, so that a
    pooler in transaction mode leaks nothing to others.
-2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, and statements are prepared
-   only where the connection leads to the server itself.
+2. Nothing is set for a session in PostgreSQL, and nothing relies on one: no advisory locks, no temporary tables. Only a
+   lane's own connection that leads to the server itself, with no pooler between, has settings and prepared statements.
 3. A lane's connection is its own, outside of every pool: a page that is opened a hundred times cannot starve a push.
 4. SQLite's adapter connections are `synchronous=FULL`: an intent whose commit returned survives a power loss.
 5. No connection creates SQLite's file; `migrate.upgrade` does, see `sqlite_file`.
@@ -88,10 +88,10 @@ _OPENING: Final = "oicp_opening"
 _PLANNED_BY_KEY: Final = (
     "enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin",
 )  # fmt: skip
-_POSTGRESQL_BEGIN: Final = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT};"
-    " SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
+_POSTGRESQL_SETTINGS: Final = (
+    f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL jit = off"
 )
+_POSTGRESQL_BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_POSTGRESQL_SETTINGS}"
 _POSTGRESQL_READS: Final = f"; SET LOCAL lock_timeout = {SHARED_LOCK_TIMEOUT}"
 _POSTGRESQL_WRITES: Final = (
     f"; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_TIMEOUT}"
@@ -303,6 +303,22 @@ def commit_with(connection: Connection, statements: Sequence[Statement | DriverS
     driver.execute("; ".join([*(cursor.mogrify(*_as_text(*each)) for each in statements), "COMMIT"]))
 
 
+def ask(connection: Connection, statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
+    """
+    Read one row in PostgreSQL, outside of any transaction; the statement finds its rows by key.
+
+    Where the session is nobody else's, `_settle_session` has set what a transaction sets elsewhere.
+    """
+    driver = raw(connection)
+    if driver.prepare_threshold is not None:
+        row = driver.execute(statement, values).fetchone()
+    else:
+        asked = psycopg.ClientCursor(driver).mogrify(statement, values)
+        answers = driver.execute(f"{_POSTGRESQL_BEGIN}{_POSTGRESQL_READS}; {_planner(by_key=True)}; {asked}; COMMIT")
+        (row,) = [each.fetchone() for each in answers.results() if each.pgresult.nfields]
+    return cast("Sequence[Any]", row)
+
+
 def _as_text(statement: Executable | str, values: Mapping[str, Any]) -> DriverStatement:
     if isinstance(statement, str):
         return statement, values
@@ -342,7 +358,7 @@ def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
         engine = create_engine(url, poolclass=NullPool, connect_args=_POSTGRESQL_CONNECT, hide_parameters=True)
     event.listen(engine, "connect", _prepare_postgresql)
     if not pooled:
-        event.listen(engine, "connect", _prepare_statements)
+        event.listen(engine, "connect", _settle_session)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -375,12 +391,18 @@ def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
         )
 
 
-def _prepare_statements(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Let statements be prepared, unless a pooler stands before the server: its next transaction may meet another."""
+def _settle_session(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """
+    Let statements be prepared, unless a pooler stands before the server: its next transaction may meet another.
+
+    A prepared statement keeps its plan, so a table must not be read whole for having been small when it was made.
+    """
     driver = cast("psycopg.Connection[Any]", connection)
     row = driver.execute("SELECT pg_backend_pid()").fetchone()
     if row is not None and row[0] == driver.info.backend_pid:  # a pooler gives its clients numbers of its own
         driver.prepare_threshold = PREPARED_AFTER
+        settings = f"{_POSTGRESQL_SETTINGS}{_POSTGRESQL_READS}; {_planner(by_key=True)}"
+        driver.execute(settings.replace("SET LOCAL", "SET"))
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -34,8 +34,12 @@ _PG_PASSES: Final = (
     pg.ReadOnlySqlTransaction,
     pg.InFailedSqlTransaction,
     pg.IdleInTransactionSessionTimeout,
-    pg.FeatureNotSupported,  # a prepared statement whose columns were changed; the next connection prepares it anew
+    pg.InvalidSqlStatementName,  # a prepared statement that another session holds: a pooler came in between
+    pg.DuplicatePreparedStatement,
 )
+_PG_CHANGED: Final = "cached plan must not change"
+"""A prepared statement whose columns were changed; the next connection prepares it anew."""
+
 _SQLITE_SCHEMA: Final = (
     "no such table",
     "no such column",
@@ -101,7 +105,8 @@ def _judge(error: BaseException, secret: str | None, store: str) -> StoreError |
     for words, (what, cure) in _SQLITE_FILE.items():
         if words in text:
             return StoreSchemaError(f"{store} {what}: {shown}", cure=cure)
-    if isinstance(error, _PG_PASSES) or any(words in text for words in _SQLITE_PASSES):
+    changed = isinstance(error, pg.FeatureNotSupported) and _PG_CHANGED in str(error)
+    if changed or isinstance(error, _PG_PASSES) or any(words in text for words in _SQLITE_PASSES):
         return StoreUnavailableError(f"{store} did not do what was asked: {shown}", cure=WAIT)
     return None
 

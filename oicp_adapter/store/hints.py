@@ -30,12 +30,6 @@ PRUNED_AT_ONCE: Final = 10_000
 
 
 _PROBE: Final = "SELECT id, evse_key, operator_key, created_at FROM oicp_hint LIMIT 0"
-_STAND_IN: Final = (
-    "CREATE TEMPORARY TABLE oicp_hint (id bigint, evse_key text, operator_key text, created_at timestamp)"
-)
-"""A temporary table hides one of the same name, in PostgreSQL and in SQLite."""
-
-
 _DELETE: Final = delete(hint).where(among_ids_bound(hint.c.id, "ids"))
 
 
@@ -53,9 +47,9 @@ class HintRow(NamedTuple):
     created_at: datetime
 
 
-def stand_in(driver: Any) -> str | None:
+def unusable(driver: Any) -> str | None:
     """
-    Put an empty table in the place of hints that cannot be used, for this connection alone.
+    Tell why hints cannot be used.
 
     The sweep finds every change without them, and a daemon that stopped for want of them would find none.
 
@@ -63,14 +57,13 @@ def stand_in(driver: Any) -> str | None:
         driver: The driver's connection, in no transaction.
 
     Returns:
-        Why they cannot be used, in the database's words; None: they can, and nothing was done.
+        The database's words; None: they can.
     """
     try:
         driver.execute(_PROBE)
     except (psycopg.ProgrammingError, sqlite3.OperationalError) as error:
         if isinstance(error, sqlite3.OperationalError) and not str(error).startswith("no such"):
             raise
-        driver.execute(_STAND_IN)
         return foreign_text(str(error).strip())
     return None
 

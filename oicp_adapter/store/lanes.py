@@ -24,7 +24,7 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import acknowledging, full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.courtesy import Courtesy
-from oicp_adapter.store.engine import DriverStatement, Statement, Store, commit_with, raw, transaction, whole_table
+from oicp_adapter.store.engine import DriverStatement, Statement, Store, ask, commit_with, raw, transaction, whole_table
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
@@ -40,16 +40,18 @@ __all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
 HINTS_PER_EVSE: Final = 4
 """Hints read for each EVSE that is wanted where chargers flicker, so that each leaves several."""
 
-_LOOK_SQLITE: Final = (
-    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IN ({marks}))"
-    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
-    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = ?)"
+_LOOK_SQLITE: Final = "SELECT {hinted}, (SELECT min(due_at) FROM oicp_ledger WHERE lane = ?)"
+_HINTED_SQLITE: Final = (
+    "EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IN ({marks}))"
+    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL)"
 )
 _LOOK_POSTGRESQL: Final = (
-    "SELECT EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key = ANY (%(keys)s))"
-    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL),"
-    " (SELECT min(due_at) FROM oicp_ledger WHERE lane = %(lane)s), clock_timestamp(),"
+    "SELECT {hinted}, (SELECT min(due_at) FROM oicp_ledger WHERE lane = %(lane)s), clock_timestamp(),"
     " EXISTS (SELECT 1 FROM oicp_lane WHERE lane = %(lane)s AND (holder IS NULL OR expires_at <= clock_timestamp()))"
+)
+_HINTED_POSTGRESQL: Final = (
+    "EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key = ANY (%(keys)s))"
+    " OR EXISTS (SELECT 1 FROM oicp_hint WHERE operator_key IS NULL)"
 )
 
 
@@ -89,17 +91,20 @@ class LaneTransaction:
         mapping: StatusMapping,
         *,
         opening: Sequence[Sequence[Any]],
+        hintless: bool,
     ) -> None:
         """
         Lock the lane's row, then read the clock.
 
         Args:
             opening: What `position.opening` gave when the transaction began; SQLite is asked here.
+            hintless: The hints cannot be used: there are none.
         """
         self._connection = connection
         self._store = store
         self._scope = scope
         self._mapping = mapping
+        self._hintless = hintless
         self.position, self.now, self.intent = position.opened(connection, store, scope.lane, opening)
         self._at_the_end: list[Statement | DriverStatement] = []
         self._position_read = self.position
@@ -141,6 +146,8 @@ class LaneTransaction:
         """Read hints about at most so many EVSEs; return since when each of them is hinted at."""
         self._taken = []
         changed: dict[str, datetime | None] = {}
+        if self._hintless:
+            return changed
         for item in hints.read_hints(self._connection, self._scope.operator_keys, limit):
             if item.evse_key in changed or len(changed) < evses:
                 changed.setdefault(item.evse_key, item.created_at)
@@ -211,7 +218,7 @@ class LaneTransaction:
 
     def drop_hints(self) -> int:
         """Delete all hints about EVSEs of the lane; a sweep must look at every EVSE afterwards. Return how many."""
-        return hints.drop_hints(self._connection, self._scope.operator_keys)
+        return 0 if self._hintless else hints.drop_hints(self._connection, self._scope.operator_keys)
 
     def unmapped_words(self) -> Mapping[str, int]:
         """Return the words of the lane's chargers that the table does not know, with their number."""
@@ -346,7 +353,14 @@ class LaneStore:
             StoreSchemaError: The tables are not as they should be.
         """
         with self.writing_after(position.opening(self.scope.lane)) as (connection, opening):
-            books = LaneTransaction(connection, self.store, self.scope, self.mapping, opening=opening)
+            books = LaneTransaction(
+                connection,
+                self.store,
+                self.scope,
+                self.mapping,
+                opening=opening,
+                hintless=self.hintless is not None,
+            )
             yield books
             books.finish()
 
@@ -435,15 +449,18 @@ class LaneStore:
         if version == self._version and (self._due_at is None or self._due_at > now):
             return Look(hinted=False, due_at=self._due_at, now=now)
         keys = sorted(self.scope.operator_keys)
-        statement = _LOOK_SQLITE.format(marks=", ".join("?" * len(keys)))
-        hinted, due = driver.execute(statement, (*keys, self.scope.lane)).fetchone()
+        if self.hintless is not None:
+            keys = []
+        found = _HINTED_SQLITE.format(marks=", ".join("?" * len(keys))) if keys else "0"
+        hinted, due = driver.execute(_LOOK_SQLITE.format(hinted=found), (*keys, self.scope.lane)).fetchone()
         due_at = read_instant(due)
         self._version, self._due_at = (None if hinted else version), due_at
         return Look(bool(hinted), due_at, now)
 
     def _look_postgresql(self, connection: Connection) -> Look:
         values = {"keys": list(self.scope.operator_keys), "lane": self.scope.lane}
-        hinted, due_at, now, free = raw(connection).execute(_LOOK_POSTGRESQL, values).fetchone()
+        found = _HINTED_POSTGRESQL if self.hintless is None else "false"
+        hinted, due_at, now, free = ask(connection, _LOOK_POSTGRESQL.format(hinted=found), values)
         return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC), free)
 
     @contextmanager
@@ -462,7 +479,7 @@ class LaneStore:
         self._file = self._file_now()
         self._version = None
         self.recognised = self._hub_url is None
-        self.hintless = hints.stand_in(raw(self._connection))
+        self.hintless = hints.unusable(raw(self._connection))
         return self._connection
 
     def _file_now(self) -> tuple[int, int] | None:

@@ -134,15 +134,11 @@ def opened(
     Args:
         rows: What `opening` gave in PostgreSQL; not looked at in SQLite, where nothing is sent anywhere.
     """
-    if store.dialect == "sqlite":
-        return lock_position(connection, lane), store.now(), read_intent(connection, lane)
+    if store.dialect == "sqlite" or not rows[0]:  # a lane that never ran has no row yet that could be locked
+        return lock_position(connection, lane), store.now(connection), read_intent(connection, lane)
     stands, (*intent, now, _) = rows
-    if stands:
-        values: list[Any] = [read_instant(each) if isinstance(each, datetime) else each for each in stands]
-        position = Position(*values)
-    else:
-        position, now = lock_position(connection, lane), store.now(connection)
-    return position, now.astimezone(UTC), _intent_of(intent) if intent[0] is not None else None
+    values: list[Any] = [read_instant(each) if isinstance(each, datetime) else each for each in stands]
+    return Position(*values), now.astimezone(UTC), _intent_of(intent) if intent[0] is not None else None
 
 
 def read_leaders(connection: Connection, now: datetime) -> Mapping[str, str]:

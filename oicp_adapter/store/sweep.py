@@ -113,6 +113,10 @@ class SweptLane(Protocol):
     def mapping(self) -> StatusMapping:
         """What is published."""
 
+    @property
+    def hintless(self) -> str | None:
+        """Why the hints cannot be used; None: they can."""
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Open a transaction that blocks no writer."""
 
@@ -143,9 +147,15 @@ def sweep_lane(lane: SweptLane, *, asserted_before: datetime | None, page: int) 
     while (step := _compare_ledger(lane, after, page, asserted_before)) is not None:
         yield step
         after = step.last_key or after
+    with lane.reading() as connection:
+        outdated = _outdated_rejections(connection, lane.scope)
     with lane.writing() as connection:
+        lock_position(connection, lane.scope.lane)
         now = lane.store.now(connection)
-        _clean_up(connection, lane.scope, now)
+        if outdated:
+            _forget_rejections(connection, lane.scope, outdated)
+        if lane.hintless is None:
+            prune_hints(connection, lane.scope.operator_keys, now)
         _make_pending_due(connection, lane.scope.lane, now)
 
 
@@ -354,9 +364,8 @@ def _asserted_before(instant: ColumnElement[datetime]) -> ColumnElement[bool]:
     return or_(ledger.c.asserted_at.is_(None), ~(ledger.c.asserted_at >= instant))
 
 
-def _clean_up(connection: Connection, scope: LaneScope, now: datetime) -> None:
-    """Drop rejections whose row is gone, moved or Removed, and old hints that no lane takes."""
-    lock_position(connection, scope.lane)
+def _outdated_rejections(connection: Connection, scope: LaneScope) -> Sequence[str]:
+    """Return the rejected EVSEs whose row is gone, moved or Removed."""
     operators = OperatorKey(evse_status.c.operator_id)
     stands = exists(
         select(literal_column("1")).where(
@@ -364,8 +373,13 @@ def _clean_up(connection: Connection, scope: LaneScope, now: datetime) -> None:
         )
     )
     unreadable = rejection.c.evse_id.like(_REPLACED)
-    connection.execute(delete(rejection).where(rejection.c.lane == scope.lane, ~stands, ~unreadable))
-    prune_hints(connection, scope.operator_keys, now)
+    outdated = select(rejection.c.evse_id).where(rejection.c.lane == scope.lane, ~stands, ~unreadable)
+    return connection.execute(outdated).scalars().all()
+
+
+def _forget_rejections(connection: Connection, scope: LaneScope, evse_ids: Sequence[str]) -> None:
+    mine = rejection.c.lane == scope.lane
+    connection.execute(delete(rejection).where(mine, among(rejection.c.evse_id, evse_ids)))
 
 
 def _forget_unreadable(connection: Connection, scope: LaneScope) -> None:

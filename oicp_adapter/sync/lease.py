@@ -114,6 +114,13 @@ def uncovers_push(position: Position, intent: Intent, now: datetime, policy: Pol
     return replace(position, expires_at=min(position.expires_at, now + policy.lease))
 
 
+def outlasts(position: Position, intent: Intent, began: datetime, now: datetime, policy: Policy) -> Position:
+    """Let a lease that was alive when a long recording *began* last beyond its end, since nobody could extend it."""
+    if position.epoch != intent.epoch or position.expires_at is None or position.expires_at <= began:
+        return position
+    return replace(position, expires_at=max(position.expires_at, now + policy.lease))
+
+
 def release(position: Position, now: datetime) -> Position:
     """Give the lease back, so that a standby takes over at once."""
     return replace(position, holder=None, expires_at=now)

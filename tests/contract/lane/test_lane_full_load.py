@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from oicp_adapter.store.lanes import LaneTransaction
 from oicp_adapter.store.operations import request_full_load
 from oicp_adapter.sync.model import Action
 
@@ -176,3 +177,26 @@ def test_half_a_store_is_neither_loaded_nor_withdrawn(bench, loaded):
     loaded.pass_time(minutes=2)
     assert actions(loaded, 1) == []
     assert len(loaded.at_hub()) == 30
+
+
+@pytest.mark.parametrize("step", ["prepare_full_load", "acknowledge_full_load"])
+def test_a_full_load_that_takes_the_database_longer_than_a_lease_costs_no_lease(bench, monkeypatch, step):
+    bench.fleet(5)
+    lane = bench.lane(**DAILY)
+    other = bench.lane(holder="two", **DAILY)
+    usual = getattr(LaneTransaction, step)
+
+    def slowly(books, **arguments):
+        done = usual(books, **arguments)
+        bench.clock.advance(seconds=45)
+        return done
+
+    monkeypatch.setattr(LaneTransaction, step, slowly)
+    lane.worker.turn()
+    monkeypatch.undo()
+    other.quiet()
+    assert lane.position().holder == lane.worker._identity.holder
+    assert bench.events("lane.lost") == []
+    lane.quiet()
+    assert actions(lane) == [Action.FULL_LOAD]
+    assert actions(other) == []
