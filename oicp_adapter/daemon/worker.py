@@ -262,6 +262,8 @@ class LaneWorker:
         self._telemetry.recorded(
             push.intent, push.work, answer=answer, verdict=verdict, settled=settled, size=push.request.count, now=now
         )
+        if push.intent.attempt == 1 and push.intent.action is Action.FULL_LOAD and verdict.effect is Effect.APPLIED:
+            self._telemetry.unmapped(self._store.unmapped_words())
 
     def retry_now(self) -> None:
         """End a wait at the next turn, since what it waited for may have come (a new certificate)."""
@@ -469,8 +471,6 @@ class LaneWorker:
             books.drop_full_load()
             self._telemetry.full_load_postponed(f"{count.missing} EVSEs at the hub would be missing from it")
             return None
-        if first:
-            self._telemetry.unmapped(books.unmapped_words())
         self._send_before = self._clock() + self._policy.send_within.total_seconds()
         intent, taken = commit_to(Action.FULL_LOAD, (), position, now=books.read_clock(), policy=self._policy)
         books.write_intent(intent)

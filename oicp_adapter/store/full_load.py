@@ -16,6 +16,9 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Dialect,
+    Executable,
+    Select,
     and_,
     case,
     delete,
@@ -30,6 +33,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
@@ -101,11 +105,10 @@ def prepare(
         select(literal(lane), own.c.key, own.c.evse_id, own.c.oicp, own.c.valid_until)
         .select_from(own.outerjoin(ledger, known))
         .where(or_(as_known, new))
-        .order_by(own.c.evse_id)
     )
-    carried = insert_into(connection.dialect, full_load).from_select(_COLUMNS, rows).on_conflict_do_nothing()
-    connection.execute(carried)
-    _add_other_spellings(connection, lane, scope, mapping, now)
+    connection.execute(_insertion(connection.dialect, rows, own.c.key, own.c.evse_id))
+    if connection.execute(select(exists(select(_ONE).where(ledger.c.lane == lane)))).scalar_one():
+        _add_other_spellings(connection, lane, scope, mapping, now)
     records = count_records(connection, lane)
     missing = connection.execute(
         update(ledger)
@@ -236,6 +239,13 @@ def full_load_records(store: Store, lane: str) -> Iterator[Record]:
         if len(rows) < PAGE:
             return
         last = rows[-1][0]
+
+
+def _insertion(dialect: Dialect, rows: Select[Any], key: ColumnElement[str], evse_id: ColumnElement[str]) -> Executable:
+    """Return the statement that keeps the smallest spelling of each key."""
+    if dialect.name == "postgresql":  # where a row that may be in conflict costs half as much again as one that cannot
+        return insert(full_load).from_select(_COLUMNS, rows.ext(distinct_on(key)).order_by(key, evse_id))
+    return insert_into(dialect, full_load).from_select(_COLUMNS, rows.order_by(evse_id)).on_conflict_do_nothing()
 
 
 def _add_other_spellings(

@@ -220,10 +220,6 @@ class LaneTransaction:
         """Delete all hints about EVSEs of the lane; a sweep must look at every EVSE afterwards. Return how many."""
         return 0 if self._hintless else hints.drop_hints(self._connection, self._scope.operator_keys)
 
-    def unmapped_words(self) -> Mapping[str, int]:
-        """Return the words of the lane's chargers that the table does not know, with their number."""
-        return full_load.unmapped_words(self._connection, self._scope.operator_keys)
-
     def entries(self, canonicals: Collection[str]) -> dict[CanonicalEvseId, Entry]:
         """Return the ledger rows of these EVSEs; those without one are absent."""
         return ledger.read_entries(self._connection, self._scope.lane, canonicals)
@@ -406,6 +402,11 @@ class LaneStore:
             return None
         with self._guarded() as connection:
             return find_identity(connection, self.store, hub_url=self._hub_url)
+
+    def unmapped_words(self) -> Mapping[str, int]:
+        """Return the words of the lane's chargers that the table does not know, with their number."""
+        with self.reading() as connection:
+            return full_load.unmapped_words(connection, self.scope.operator_keys)
 
     def count_rows(self) -> None:
         """Let PostgreSQL know now how large the ledger has become, or it plans for an empty one for some minutes."""
