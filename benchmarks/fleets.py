@@ -11,6 +11,7 @@ from benchmarks.changes import measure_changes
 from benchmarks.figures import Row
 from benchmarks.fleet import OPERATOR, Fleet
 from benchmarks.hub import Hub
+from benchmarks.reasserting import measure_reassertion
 from benchmarks.scene import Scene
 from benchmarks.sizes import Sizes
 from benchmarks.stores import Stores
@@ -39,3 +40,4 @@ def measure_fleet(stores: Stores, sizes: Sizes, size: int, directory: Path) -> I
             yield measure_memory(scene, daemon)
         if sizes.sweeps:
             yield from measure_sweeps(scene)
+            yield from measure_reassertion(scene)

@@ -30,6 +30,7 @@ LOOK_EVERY: Final = 0.2
 _INSERT: Final = "INSERT INTO evse_status (evse_id, operator_id, status) VALUES (?, ?, ?)"
 _COPY: Final = "COPY evse_status (evse_id, operator_id, status) FROM STDIN"
 _UPDATE: Final = "UPDATE evse_status SET status = ?, changed_at = {now} WHERE evse_id = ?"
+_MAKE_DUE: Final = "UPDATE oicp_ledger SET asserted_at = NULL, due_at = {now}"
 _SQLITE_NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
@@ -44,6 +45,9 @@ class Writer(Protocol):
 
     def hints_left(self) -> bool:
         """Tell whether the adapter has hints to look at."""
+
+    def make_due(self) -> None:
+        """Let the adapter have to assert every EVSE anew."""
 
 
 class SqliteWriter:
@@ -72,6 +76,10 @@ class SqliteWriter:
     def hints_left(self) -> bool:
         """Tell whether the adapter has hints to look at."""
         return bool(self._driver.execute("SELECT EXISTS (SELECT 1 FROM oicp_hint)").fetchone()[0])
+
+    def make_due(self) -> None:
+        """Let the adapter have to assert every EVSE anew."""
+        self._driver.execute(_MAKE_DUE.format(now=_SQLITE_NOW))
 
 
 class PostgresqlWriter:
@@ -107,6 +115,14 @@ class PostgresqlWriter:
         row = self._driver.execute("SELECT EXISTS (SELECT 1 FROM oicp_hint)").fetchone()
         self._driver.rollback()
         return bool(row and row[0])
+
+    def make_due(self) -> None:
+        """Let the adapter have to assert every EVSE anew, and the server know how its table looks now."""
+        self._driver.execute(_MAKE_DUE.format(now="now()"))
+        self._driver.commit()
+        self._driver.autocommit = True
+        self._driver.execute("VACUUM ANALYZE oicp_ledger")
+        self._driver.autocommit = False
 
 
 class Stores(Protocol):

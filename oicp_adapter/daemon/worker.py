@@ -27,7 +27,7 @@ from oicp_adapter.sync.identity import StoreIdentity
 from oicp_adapter.sync.lease import ask, claim, lane_state, outlasts, release, yields
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
 from oicp_adapter.sync.pacing import ready_at
-from oicp_adapter.sync.plan import plan
+from oicp_adapter.sync.plan import REPEATED_AT_ONCE, plan, surplus
 from oicp_adapter.sync.schedule import full_load_due
 from oicp_adapter.sync.settle import Exchange, needs_entries
 from oicp_adapter.sync.steady import NOTHING_STEADY, Sorted, sort_steady
@@ -170,6 +170,7 @@ class LaneWorker:
         self._due: dict[str, datetime] = {}
         self._next_due: datetime | None = None
         self._send_before = 0.0
+        self._repeats = False  # more is to be asserted anew than one request takes
         self._retry_now = False
 
     def turn(self) -> timedelta:
@@ -393,7 +394,9 @@ class LaneWorker:
         self._find(books)
         steady = self._sort_steady(books, position)
         found = self._observe(books, position, steady)
-        chosen = None if self._shadow else plan([*steady.work, *found.work], position, self._policy)
+        work = [*steady.work, *found.work]
+        self._repeats = surplus(work) > 0
+        chosen = None if self._shadow else plan(work, position, self._policy)
         # What travels is in the intent, and is written when its outcome is; everything else is written now.
         travels = {item.record.canonical for item in chosen.work} if chosen is not None else set()
         books.save([entry for entry in found.save if entry.canonical not in travels])
@@ -415,8 +418,9 @@ class LaneWorker:
         """Find what is hinted, and what is due if anything is."""
         most = self._policy.max_records
         looked_at = most + min(most, LOOK_AHEAD)
-        due = self._next_due is not None and self._next_due <= books.now
-        books.find(hinted=looked_at, due=looked_at if due else 0, suspects=most if due else 0)
+        waits = self._next_due is not None and self._next_due <= books.now
+        due = min(looked_at, 2 * REPEATED_AT_ONCE) if self._repeats else looked_at
+        books.find(hinted=looked_at, due=due if waits else 0, suspects=most if waits else 0)
 
     def _sort_steady(self, books: LaneTransaction, position: Position) -> Sorted:
         """Decide about the found EVSEs that need no more than a comparison; in shadow mode about none."""

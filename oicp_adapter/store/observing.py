@@ -46,13 +46,16 @@ def read_due(connection: Connection, lane: str, now: datetime, *, due: int, susp
     """
     Return the EVSEs of a lane that must be looked at by *now*, the longest due first.
 
+    Half of them are those that became due last: the boundary of a window must not wait behind a fleet that is to be
+    asserted anew.
+
     Args:
-        due: At most so many that did not fail.
+        due: At most so many that did not fail, or one more.
         suspects: At most so many that failed since they were last acknowledged.
     """
-    wanted = {"lane": lane, "now": now, "due": due, "suspects": suspects}
-    rows = sorted(connection.execute(_due_statement(), wanted), key=lambda row: row.due_at)
-    return [row.canonical for row in rows]
+    wanted = {"lane": lane, "now": now, "due": (due + 1) // 2, "suspects": suspects}
+    due_at = dict(connection.execute(_due_statement(), wanted).all())
+    return sorted(due_at, key=lambda canonical: due_at[canonical])
 
 
 def read_found(connection: Connection, canonicals: Collection[str], now: datetime) -> Mapping[str, Found]:
@@ -73,11 +76,13 @@ def read_found(connection: Connection, canonicals: Collection[str], now: datetim
 def _due_statement() -> Any:
     columns = (ledger.c.canonical, ledger.c.due_at)
     at = (ledger.c.lane == bindparam("lane"), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp()))
-    sound = select(*columns).where(*at, ledger.c.failures == 0).order_by(ledger.c.due_at)
-    failed = select(*columns).where(*at, ledger.c.failures > literal_column("0")).order_by(ledger.c.due_at)
-    return union_all(
-        select(sound.limit(bindparam("due")).subquery()), select(failed.limit(bindparam("suspects")).subquery())
+    sound = select(*columns).where(*at, ledger.c.failures == 0)
+    oldest, newest = (
+        sound.order_by(order).limit(bindparam("due")) for order in (ledger.c.due_at, ledger.c.due_at.desc())
     )
+    failed = select(*columns).where(*at, ledger.c.failures > literal_column("0")).order_by(ledger.c.due_at)
+    parts = (oldest, newest, failed.limit(bindparam("suspects")))
+    return union_all(*(select(part.subquery()) for part in parts))
 
 
 @cache

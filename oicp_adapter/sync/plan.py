@@ -6,15 +6,21 @@ Decides which EVSEs go into the next request.
    suspect requests take turns, so that a bad record delays the others by at most one attempt.
 3. Among suspects the one that was tried longest ago goes first: a success elsewhere is the proof that the hub works. Of
    one refused request the largest part goes first, so that a record that the hub named delays nobody.
-4. While everything is refused, a record is tried under both beliefs about its existence before the next one is.
+4. What is asserted anew travels a few at a time: after a full load, or a long outage, a whole fleet is due at once, and
+   a change must not wait until a large request of repetitions is over.
+5. While everything is refused, a record is tried under both beliefs about its existence before the next one is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from oicp_adapter.sync.answers import Reason
-from oicp_adapter.sync.model import Action, Policy, Position, Work
+from oicp_adapter.sync.model import Action, Policy, Position, Work, WorkReason
+
+REPEATED_AT_ONCE: Final = 100
+"""Records of a request that are asserted anew: some ms of work, and a million are done within the hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ def plan(work: Sequence[Work], position: Position, policy: Policy) -> Plan | Non
         there is any, since one healthy record is enough to find out that the hub works. None: there is no work.
     """
     suspects = [item for item in work if is_suspect(item)]
-    healthy = [item for item in work if not is_suspect(item)]
+    healthy = _without_surplus([item for item in work if not is_suspect(item)])
     held = position.hold_reason == Reason.EVERYTHING_REFUSED
     limit = 1 if held else policy.max_records
     if suspects and not (healthy and (held or position.after_suspect)):
@@ -50,9 +56,21 @@ def plan(work: Sequence[Work], position: Position, policy: Policy) -> Plan | Non
     return None
 
 
+def surplus(work: Sequence[Work]) -> int:
+    """Return how many of these are asserted anew beyond what one request takes."""
+    return max(0, sum(item.reason is WorkReason.REASSERTED for item in work) - REPEATED_AT_ONCE)
+
+
 def is_suspect(item: Work) -> bool:
     """Tell whether a record failed since it was last acknowledged, so that it must not spoil a healthy request."""
     return item.entry.failures > 0 or item.entry.batch_cap is not None
+
+
+def _without_surplus(work: Sequence[Work]) -> list[Work]:
+    repeated = [item for item in work if item.reason is WorkReason.REASSERTED]
+    if len(repeated) <= REPEATED_AT_ONCE:
+        return [*work]
+    return [item for item in work if item.reason is not WorkReason.REASSERTED] + repeated[:REPEATED_AT_ONCE]
 
 
 def _take(ordered: Sequence[Work], limit: int, *, suspect: bool) -> Plan:

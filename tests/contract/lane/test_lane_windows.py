@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from oicp_adapter.sync.plan import REPEATED_AT_ONCE
+
 SECOND = timedelta(seconds=1)
 
 
@@ -134,3 +136,35 @@ def test_the_lag_of_a_boundary_is_measured_through_an_outage_of_the_hub(bench, l
     assert lane.at_hub()["DEABCE1"] == "OutOfService"
     assert lane.metric("window_lag_seconds_count", edge="start") == 1
     assert 250 < lane.metric("window_lag_seconds_sum", edge="start") < 600
+
+
+def test_the_boundary_of_a_window_does_not_wait_behind_a_fleet_that_is_to_be_asserted_anew(bench):
+    bench.fleet(500)
+    lane = bench.lane(max_records=50, reassert_every=timedelta(hours=6), full_load_at="03:00")
+    now = bench.clock.now()
+    bench.window("DE*ABC*E7", "Maintenance", now + timedelta(hours=7), now + timedelta(hours=8))
+    lane.quiet()
+    sent = len(lane.wire.sent)
+    bench.clock.advance(hours=7, seconds=1)  # nobody worked meanwhile: all is due, and the boundary last
+    lane.worker.turn()
+    (first,) = lane.wire.since(sent)
+    assert first.statuses["DE*ABC*E7"] == "OutOfService"
+    lane.quiet()
+    again = {evse for each in lane.wire.since(sent) for evse in each.statuses}
+    assert len(again) == 500, "the oldest are not forgotten for the newest"
+
+
+def test_what_is_asserted_anew_travels_a_few_at_a_time_and_lets_changes_go_first(bench):
+    bench.fleet(500)
+    lane = bench.lane(max_records=1000, reassert_every=timedelta(hours=6), full_load_at="03:00")
+    lane.quiet()
+    sent = len(lane.wire.sent)
+    bench.clock.advance(hours=7)
+    lane.worker.turn()
+    bench.write("DE*ABC*E7", "Faulted")
+    lane.worker.turn()
+    first, second = lane.wire.since(sent)
+    assert (len(first.statuses), second.statuses["DE*ABC*E7"]) == (REPEATED_AT_ONCE, "OutOfService")
+    assert len(second.statuses) <= REPEATED_AT_ONCE + 1
+    lane.quiet()
+    assert {evse for each in lane.wire.since(sent) for evse in each.statuses} == {f"DE*ABC*E{n}" for n in range(500)}
