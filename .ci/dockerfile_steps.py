@@ -4,7 +4,7 @@ Tries the steps of the Dockerfile without a container engine: both stages, then 
 1. What runs is read from the Dockerfile; an instruction that is not known here is an error, so the two cannot drift.
 2. The image's absolute paths lie under one scratch folder. What a stage made is put aside when the next one begins, and
    only what that one copies comes back: to its own path, so that what refers to itself by path still holds.
-3. `.ci/image_session.py` runs what was made, on a file system that is read-only and has no shell.
+3. `.ci/container_life.py` runs what was made, on a file system that is read-only and has no shell.
 """
 
 import os
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import container_life
 import dockerfile
-import image_session
 
 OWN_PATHS = re.compile(r"(?<![\w.:/}-])/(src|build|wheels|opt|var)\b|(?<==)/(src|build|wheels|opt|var)\b")
 SILENT = {"EXPOSE", "LABEL"}
@@ -138,13 +138,13 @@ class Image:
         shutil.rmtree(self.aside, ignore_errors=True)
 
     def start(self) -> None:
-        """Run what the image starts, as its user, in a session of its own."""
+        """Run what the image starts, as its user."""
         if os.geteuid() != 0:
             print("NOT TRIED: only root can become the image's user")
             return
         assert self.user is not None  # noqa: S101 - `check` has looked
-        image_session.enter(
-            image_session.Started(
+        container_life.enter(
+            container_life.Started(
                 root=str(self.root),
                 folder=str(self.folder),
                 user=self.user,

@@ -71,7 +71,7 @@ def main() -> None:
 
 def page() -> str:
     """Return the text of the page as it is to be."""
-    root = typer.main.get_command(command_line.app)
+    root: Any = typer.main.get_command(command_line.app)
     summary = str(root.help).rstrip(".")
     # Without a date: it would change with each day on which the page is written.
     lines = [f'.TH {NAME.upper()} 1 "" "{NAME} {__version__}" "User Commands"']

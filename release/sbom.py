@@ -52,23 +52,17 @@ def sbom(wheel: Path) -> str:
         where = Path(folder) / "environment"
         install(where, wheel)
         tool = Path(sys.executable).with_name("cyclonedx-py")
-        options = [
-            "--pyproject",
-            described(Path(folder), wheel),
-            "--mc-type",
-            "application",
-            "--output-reproducible",
-            "--no-validate",
-        ]
+        options = ["--mc-type", "application", "--output-reproducible", "--no-validate"]
+        options += ["--pyproject", str(described(Path(folder), wheel)), "--spec-version", _VERSION.to_version()]
         told = subprocess.run(
-            [tool, "environment", *options, "--spec-version", _VERSION.to_version(), "--output-format", "JSON", where],
+            [str(tool), "environment", *options, "--output-format", "JSON", str(where)],
             env={**os.environ, "SOURCE_DATE_EPOCH": epoch()},
             check=True,
             stdout=subprocess.PIPE,
             text=True,
             timeout=120,
         )
-        return told.stdout
+        return str(told.stdout)
 
 
 def described(folder: Path, wheel: Path) -> Path:
@@ -85,22 +79,13 @@ def described(folder: Path, wheel: Path) -> Path:
 def install(where: Path, wheel: Path) -> None:
     """Make an environment without pip in it, with what the lock names and *wheel*."""
     venv.create(where, with_pip=False, symlinks=True)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        where / "bin" / "python",
-        "install",
-        "-qq",
-        "--no-deps",
-        "--no-compile",
-    ]
+    inside = str(where / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", inside, "install", "-qq", "--no-deps", "--no-compile"]
     name, version, _, _ = parse_wheel_filename(wheel.name)
     # By name out of its folder: a file that is named itself would leave its path in the environment and in the SBOM.
     for what in (
-        ["--require-hashes", "--only-binary", ":all:", "--requirement", RUNTIME],
-        ["--no-index", "--find-links", wheel.parent, f"{name}=={version}"],
+        ["--require-hashes", "--only-binary", ":all:", "--requirement", str(RUNTIME)],
+        ["--no-index", "--find-links", str(wheel.parent), f"{name}=={version}"],
     ):
         subprocess.run([*pip, *what], check=True, timeout=300)
 
@@ -114,7 +99,7 @@ def malformed(written: str) -> Sequence[str]:
 def incomplete(document: Mapping[str, Any], wheel: Path, lock: Path) -> Sequence[str]:
     """Return how an SBOM differs from the lock and the wheel; nothing: in nothing."""
     name, version, _, _ = parse_wheel_filename(wheel.name)
-    stated = {canonicalize_name(each["name"]): each["version"] for each in document["components"]}
+    stated: dict[str, str] = {canonicalize_name(each["name"]): each["version"] for each in document["components"]}
     expected = locked(lock)
     complaints = [
         f"{each}: the lock says {expected.get(each)}, the SBOM {stated.get(each)}"

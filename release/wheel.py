@@ -44,18 +44,8 @@ def build(source: Path, target: Path, *, environment: Mapping[str, str] | None =
     """Build the sdist and the wheel of *source* into *target*, and return both, by name."""
     target.mkdir(parents=True, exist_ok=True)
     here = {**os.environ, "SOURCE_DATE_EPOCH": epoch(), **(environment or {})}
-    called = [
-        sys.executable,
-        "-m",
-        "hatchling",
-        "build",
-        "--target",
-        "sdist",
-        "--target",
-        "wheel",
-        "--directory",
-        target,
-    ]
+    called = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--target", "wheel"]
+    called += ["--directory", str(target)]
     subprocess.run(called, cwd=source, env=here, check=True, capture_output=True, text=True, timeout=300)
     return sorted((*target.glob("*.whl"), *target.glob("*.tar.gz")))
 

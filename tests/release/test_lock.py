@@ -1,6 +1,7 @@
 """The locks fit pyproject.toml, pin everything by hash, and name no place to take it from."""
 
 import re
+from importlib import metadata
 
 import pytest
 from packaging.markers import default_environment
@@ -35,6 +36,22 @@ def test_what_the_project_wants_is_locked_in_a_version_that_it_takes(lock):
         locked = versions.get(canonicalize_name(each.name), set())
         assert locked, f"{each.name} is not in {lock.name}: run {COMMAND}"
         assert all(each.specifier.contains(one) for one in locked), f"{each}, locked {locked}: run {COMMAND}"
+
+
+@LOCKS
+def test_what_an_extra_of_a_package_brings_is_locked_too(lock):
+    locked = {canonicalize_name(entry.name) for entry, _ in pinned(lock)}
+    for each in map(Requirement, requirements()[lock]):
+        for extra in each.extras:
+            brought = [one for one in map(Requirement, metadata.requires(each.name) or []) if wanted_by(one, extra)]
+            assert brought, each
+            assert {canonicalize_name(one.name) for one in brought} <= locked, each
+
+
+def wanted_by(requirement, extra):
+    """Tell whether a requirement comes with an extra and not without it."""
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
 
 
 @LOCKS

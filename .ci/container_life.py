@@ -61,7 +61,7 @@ class Started:
 
 
 def enter(started: Started) -> None:
-    """Run the session in a namespace of its own, or without one where none may be had."""
+    """Go through the container's life in a namespace of its own, or without one where none may be had."""
     namespace = ["unshare", "--mount", "--propagation", "private", "--"]
     may = subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
     if not may:
@@ -71,11 +71,11 @@ def enter(started: Started) -> None:
     line = [*(namespace if may else []), sys.executable, __file__, json.dumps(asdict(started)), "own" if may else ""]
     ended = subprocess.run(line, check=False, timeout=600).returncode
     if ended != 0:
-        sys.exit(f"the image's session ended with {ended}")
+        sys.exit(f"the container's life ended with {ended}")
 
 
-class Session:
-    """One run of the image's user; `alone` tells whether the mounts are its own."""
+class Life:
+    """The life of one container; `alone` tells whether its mounts are its own."""
 
     def __init__(self, started: Started, *, alone: bool) -> None:
         self.started = started
@@ -256,13 +256,13 @@ def eventually(look: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    """Run the session that the command line describes."""
+    """Go through the life that the command line describes."""
     described = json.loads(sys.argv[1])
     described["user"] = tuple(described["user"])
-    session = Session(Started(**described), alone=sys.argv[2] == "own")
-    session.prepare()
-    session.close()
-    session.look()
+    life = Life(Started(**described), alone=sys.argv[2] == "own")
+    life.prepare()
+    life.close()
+    life.look()
 
 
 if __name__ == "__main__":
