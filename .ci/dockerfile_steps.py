@@ -1,65 +1,81 @@
 """
-Tries the steps of the Dockerfile without a container engine: wheel, fresh virtual environment, another user.
+Tries the steps of the Dockerfile without a container engine: both stages, then the command as the image's user.
 
 1. What runs is read from the Dockerfile; an instruction that is not known here is an error, so the two cannot drift.
-2. The image's absolute paths lie under one scratch folder; both stages share it, so that paths stay what they were.
+2. The image's absolute paths lie under one scratch folder. What a stage made is put aside when the next one begins, and
+   only what that one copies comes back: to its own path, so that what refers to itself by path still holds.
+3. `.ci/container_life.py` runs what was made, on a file system that is read-only and has no shell.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-OWN_PATHS = re.compile(r"(?<![\w.:/-])/(src|wheels|opt|var)\b|(?<==)/(src|wheels|opt|var)\b")
-SILENT = {"FROM", "EXPOSE"}
+import container_life
+import dockerfile
+
+OWN_PATHS = re.compile(r"(?<![\w.:/}-])/(src|build|wheels|opt|var)\b|(?<==)/(src|build|wheels|opt|var)\b")
+SILENT = {"EXPOSE", "LABEL"}
 LIMIT = 300
 
 
 def main() -> None:
-    """Run all instructions in order, then the entry point as the user of the image."""
+    """Run all instructions in order, then what the image starts."""
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
-        root = Path(folder)
-        root.chmod(0o755)
-        image = Image(root, find_python())
-        for word, rest in instructions(Path("Dockerfile").read_text(encoding="utf-8")):
-            image.perform(word, rest)
-        image.try_entry_point()
-
-
-def instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each instruction with its arguments, comments dropped, continued lines joined."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
-        if line.strip():
-            word, _, rest = line.strip().partition(" ")
-            yield word, rest.strip()
+        scratch = Path(folder)
+        scratch.chmod(0o755)
+        image = Image(scratch, find_python())
+        try:
+            for word, rest in dockerfile.read(Path("Dockerfile")):
+                image.perform(word, rest)
+            image.check()
+        except dockerfile.DockerfileError as error:
+            fail(str(error))
+        image.start()
 
 
 class Image:
     """The scratch folder that stands for the image, with what the instructions have set."""
 
-    def __init__(self, root: Path, python: str) -> None:
-        self.root = root
-        self.folder = root
-        self.user = ""
-        self.entry_point: list[str] = []
-        self.command: list[str] = []
-        tools = root / "tools"
+    def __init__(self, scratch: Path, python: str) -> None:
+        self.root = scratch / "image"
+        self.aside = scratch / "aside"
+        self.arguments: dict[str, str] = {}
+        tools = scratch / "tools"
         tools.mkdir()
         (tools / "python").write_text(f'#!/bin/sh\nexec {python} "$@"\n', encoding="utf-8")
         (tools / "python").chmod(0o755)
-        self.environment = {"PATH": f"{tools}:/usr/bin:/bin"}
+        self.path = f"{tools}:/usr/bin:/bin"
+        self.begin()
 
-    def perform(self, word: str, rest: str) -> None:
+    def begin(self) -> None:
+        """Begin a stage with nothing but its base."""
+        if self.root.exists():
+            shutil.rmtree(self.aside, ignore_errors=True)
+            self.root.rename(self.aside)
+        self.root.mkdir()
+        self.folder = self.root
+        self.user: tuple[int, int] | None = None
+        self.environment = {"PATH": self.path}
+        self.entry_point: Sequence[str] = []
+        self.command: Sequence[str] = []
+        self.health: Sequence[str] = []
+
+    def perform(self, word: str, rest: str) -> None:  # noqa: C901 - one case an instruction
         """Do what one instruction says."""
         print(f"+ {word} {rest}", flush=True)
         match word:
+            case "ARG":
+                self.arguments.update(dockerfile.assignments(rest))
+            case "FROM":
+                dockerfile.base_image(rest, self.arguments)
+                self.begin()
             case "RUN":
                 self.run(rest)
             case "COPY":
@@ -68,14 +84,16 @@ class Image:
                 self.folder = Path(self.mapped(rest))
                 self.folder.mkdir(parents=True, exist_ok=True)
             case "ENV":
-                name, _, value = rest.partition("=")
-                self.environment[name] = self.mapped(value).replace(f"${name}", self.environment.get(name, ""))
+                for name, value in dockerfile.assignments(rest).items():
+                    self.environment[name] = self.mapped(value).replace(f"${name}", self.environment.get(name, ""))
             case "USER":
-                self.user = rest
+                self.user = dockerfile.numeric_user(rest)
             case "ENTRYPOINT":
-                self.entry_point = json.loads(rest)
+                self.entry_point = dockerfile.exec_form(rest)
             case "CMD":
-                self.command = json.loads(rest)
+                self.command = dockerfile.exec_form(rest)
+            case "HEALTHCHECK":
+                self.health = dockerfile.health_command(rest)
             case _ if word not in SILENT:
                 fail(f"the instruction {word} is not known here: add it to {__file__}")
 
@@ -84,44 +102,58 @@ class Image:
         return OWN_PATHS.sub(lambda found: f"{self.root}{found[0]}", text)
 
     def run(self, text: str) -> None:
-        """Run a shell command as the present user, in the present folder."""
-        command = self.mapped(text)
+        """Run a command, of a shell or not, in the present folder."""
+        command = ["/bin/sh", "-ec", self.mapped(text)]
+        if text.startswith("["):
+            command = [self.mapped(word) for word in dockerfile.exec_form(text)]
         environment = {**os.environ, **self.environment, "PIP_QUIET": "2"}
-        subprocess.run(["/bin/sh", "-ec", command], cwd=self.folder, env=environment, check=True, timeout=LIMIT)
+        subprocess.run(command, cwd=self.folder, env=environment, check=True, timeout=LIMIT)
 
-    def copy(self, words: list[str]) -> None:
-        """Copy from the project; from another stage the thing is in its place already and must only be there."""
+    def copy(self, words: Sequence[str]) -> None:
+        """Copy from the project; what comes from the stage before goes to the path that it had there."""
         if words[0].startswith("--from="):
-            for path in words[1:]:
-                if not Path(self.mapped(path)).exists():
-                    fail(f"{path} was not made by the stage before")
+            self.take_over(*words[1:])
             return
-        *sources, target = words
-        for source in map(Path, sources):
+        *named, target = words
+        for source in map(Path, named):
             into = self.folder / target
             if source.is_dir():
                 shutil.copytree(source, into, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, into)
 
-    def try_entry_point(self) -> None:
-        """Run the entry point as the image's user, who must be another one, and expect what it must answer."""
+    def take_over(self, source: str, target: str) -> None:
+        """Take what the stage before has made, to the path that it had there."""
+        made = self.aside / source.lstrip("/")
+        if source != target or not made.exists():
+            fail(f"{source} was not made by the stage before, or goes to another path")
+        into = self.root / target.lstrip("/")
+        into.parent.mkdir(parents=True, exist_ok=True)
+        made.rename(into)
+
+    def check(self) -> None:
+        """Expect that a user, what is started and what is asked are all named."""
+        if not (self.user and self.entry_point and self.command and self.health):
+            fail("USER, ENTRYPOINT, CMD or HEALTHCHECK is missing in the last stage")
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+    def start(self) -> None:
+        """Run what the image starts, as its user."""
         if os.geteuid() != 0:
-            print("skipped: only root can become the image's user")
+            print("NOT TRIED: only root can become the image's user")
             return
-        user, _, group = self.user.partition(":")
-        if not user.isdigit() or not group.isdigit() or user == "0":
-            fail(f"USER {self.user} is not a pair of numbers other than root's")
-        become = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs"]
-        store = f"OICP_ADAPTER_STORE__URL=sqlite:///{self.mapped('/var/lib/oicp-adapter')}/store.db"
-        tries = ((["--version"], 0), (["db", "upgrade"], 0), (self.command, 78))
-        for arguments, expected in tries:
-            settings = [f"{name}={value}" for name, value in self.environment.items()]
-            called = [*become, "env", "-i", *settings, store, *self.entry_point, *arguments]
-            print(f"+ as {self.user}: {' '.join([*self.entry_point, *arguments])}", flush=True)
-            code = subprocess.run(called, cwd=self.folder, check=False, timeout=LIMIT).returncode
-            if code != expected:
-                fail(f"it exited with {code}, expected {expected}")
+        assert self.user is not None  # noqa: S101 - `check` has looked
+        container_life.enter(
+            container_life.Started(
+                root=str(self.root),
+                folder=str(self.folder),
+                user=self.user,
+                environment=self.environment,
+                entry_point=list(self.entry_point),
+                command=list(self.command),
+                health=list(self.health),
+            )
+        )
 
 
 def find_python() -> str:

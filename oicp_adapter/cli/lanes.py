@@ -37,8 +37,10 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DETAINED = ("operator", "EVSE", "since", "failures", "reason", "detail", "next attempt", "releasable", "what to do")
 _HELD = ("operator", "EVSE", "at the hub", "held since")
 
-quarantine = typer.Typer(no_args_is_help=True, help="EVSEs that the hub refused, and rows that never leave the house.")
-withdrawals = typer.Typer(no_args_is_help=True, help="Withdrawals that wait for a person.")
+quarantine = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="EVSEs that the hub refused, and rows that never leave the house."
+)
+withdrawals = typer.Typer(no_args_is_help=True, add_completion=False, help="Withdrawals that wait for a person.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from oicp_adapter.domain.patterns import EvsePattern
 from oicp_adapter.domain.statuses import TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
 
-token = typer.Typer(no_args_is_help=True, help="Tokens of the control API, and what each may do.")
+token = typer.Typer(no_args_is_help=True, add_completion=False, help="Tokens of the control API, and what each may do.")
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _COLUMNS: Final = (
