@@ -14,7 +14,9 @@ from oicp_adapter.oicp.development_pki import DEFAULT_HUB_NAMES, create_developm
 DEFAULT_DAYS: Final = 90
 DEFAULT_OPERATOR: Final = "DE*ABC"
 
-certs = typer.Typer(no_args_is_help=True, help="Development certificates, and what a certificate says.")
+certs = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Development certificates, and what a certificate says."
+)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -23,7 +23,11 @@ from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.temporary import TemporaryRecord, list_temporary
 from oicp_adapter.store.windows import WindowState
 
-temporary = typer.Typer(no_args_is_help=True, help="Temporary statuses: maintenance, commissioning, blocked, reserved.")
+temporary = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Temporary statuses: maintenance, commissioning, blocked, reserved.",
+)
 
 _Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER…", help="As `temporary list` shows them.")]
 _For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="As 4h, 90m, 1d 12h.")]
