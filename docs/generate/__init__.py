@@ -2,7 +2,8 @@
 Makes the reference documents, and the generated parts of others, from the code.
 
 1. Whatever has no description cannot be documented: `UndescribedError` names it.
-2. What is made depends on the code only, not on the machine, the day or the version of a library.
+2. What is made depends on the code, not on the machine or the day. Only the metrics of the process and the options of
+   shell completion stand there in the words of their libraries.
 """
 
 import re

@@ -12,6 +12,7 @@ from docs.generate.meanings import meanings_table
 from oicp_adapter.api.problem_kinds import PROBLEMS
 from oicp_adapter.domain.errors import ErrorReason
 from oicp_adapter.simulator.wire import CODE_TEXTS
+from oicp_adapter.store.evses import EvseState
 from oicp_adapter.store.fleet_import import ImportFault
 from oicp_adapter.sync.answers import Effect, Reason, Scope
 from oicp_adapter.sync.classify import CODES
@@ -64,6 +65,9 @@ def page() -> str:
         "## Why an EVSE is in a request",
         "As `oicp-adapter plan` shows it.",
         meanings_table(WorkReason, "reason"),
+        "## How far the hub is from the store",
+        "`state` of `oicp-adapter status --json` and of `GET /v2/evses`.",
+        meanings_table(EvseState, "state"),
         "## What is wrong with a row of an import",
         "As `oicp-adapter db import` reports it.",
         meanings_table(ImportFault, "fault"),
