@@ -1,6 +1,7 @@
 """Documents every HTTP endpoint: those of the daemon, of the control API and of the operator page."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final, cast
 
 from starlette.routing import Route
@@ -61,6 +62,7 @@ def routes() -> str:
     return table(["method", "path", "scope", "what it does"], rows)
 
 
+@cache
 def _document() -> Mapping[str, Any]:
     """Return the OpenAPI document; no request is answered, so no store is needed."""
     return api_app(cast("Desk", None), RateLimits()).openapi()

@@ -26,7 +26,8 @@ def variables():
 def events():
     """Each event that the package writes into its log; one is put together with what the hub did."""
     for path in Path(oicp_adapter.__file__).parent.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        for call in ast.walk(ast.parse(source)) if "log" in source else ():
             if isinstance(call, ast.Call) and call.args:
                 called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
                 if called in LOGS | {"log"}:
