@@ -32,6 +32,21 @@ OWN_KINDS: Final = frozenset(
 )
 """The kinds of error made here, whose messages continue a sentence that begins with the key."""
 
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """
+    What a type of setting takes, in words, for the documentation.
+
+    Attributes:
+        kind: What a value is, as `seconds`.
+        rule: What a value must be besides; empty: what pydantic's own bounds say is all.
+    """
+
+    kind: str
+    rule: str = ""
+
+
 _NAME: Final = r'(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)'
 _RELATION: Final = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
 """A name as PostgreSQL reads it, alone or after a schema and a dot."""
@@ -192,17 +207,31 @@ def _mapping(value: object) -> object:
     return overrides
 
 
-Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
-Port = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=65535)]
-OperatorIdText = Annotated[str, AfterValidator(_operator_id)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-OptionalFilePath = Annotated[FilePath | None, BeforeValidator(_empty_is_none)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
-OptionalRelation = Annotated[RelationName | None, BeforeValidator(_relation)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
-HubUrl = Annotated[str, AfterValidator(_hub_url)]
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
-TimeZoneName = Annotated[str, AfterValidator(_time_zone)]
-Whole = Annotated[int, BeforeValidator(_no_flag)]
-Share = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, le=1, allow_inf_nan=False)]
-MappingOverrides = Annotated[dict[Status, OicpStatus], BeforeValidator(_mapping)]
+_PATH: Final = Accepts("path", "not empty, and not the PEM text itself; relative to the file's folder")
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), Accepts("seconds", f"above 0, at most {LONGEST.days} days")]
+Port = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=65535), Accepts("whole number")]
+OperatorIdText = Annotated[
+    str, AfterValidator(_operator_id), Accepts("text", "the ISO or the DIN form, in one lane only")
+]
+FilePath = Annotated[Path, BeforeValidator(_path), _PATH]
+OptionalFilePath = Annotated[FilePath | None, BeforeValidator(_empty_is_none), _PATH]
+OptionalSecret = Annotated[
+    SecretStr | None, BeforeValidator(_empty_is_none), Accepts("secret", "never shown; not beside its `_file`")
+]
+OptionalRelation = Annotated[
+    RelationName | None, BeforeValidator(_relation), Accepts("name", "as PostgreSQL spells it, perhaps after a schema")
+]
+StoreUrl = Annotated[
+    str, AfterValidator(_store_url), Accepts("URL", "`sqlite:///` with a file, or `postgresql://` with a database")
+]
+HubUrl = Annotated[str, AfterValidator(_hub_url), Accepts("URL", "https, without user, parameters or fragment")]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Accepts("text", "00:00 to 23:59, or empty")]
+TimeZoneName = Annotated[str, AfterValidator(_time_zone), Accepts("text", "a zone of the IANA database")]
+Whole = Annotated[int, BeforeValidator(_no_flag), Accepts("whole number")]
+Share = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, le=1, allow_inf_nan=False), Accepts("number")]
+MappingOverrides = Annotated[
+    dict[Status, OicpStatus],
+    BeforeValidator(_mapping),
+    Accepts("table", "a status word = an OICP status; an unusable charger never as Available"),
+]

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Self
 
 from oicp_adapter.domain.errors import AdapterError, ConfigurationError, StoreError
+from oicp_adapter.domain.exit_codes import ExitCode
 
 
 class Level(StrEnum):
@@ -33,7 +34,7 @@ class Finding:
     subject: str
     what: str
     cure: str = ""
-    exit_code: int = ConfigurationError.exit_code
+    exit_code: ExitCode = ExitCode.CONFIGURATION
     starts: bool = False
 
     @classmethod

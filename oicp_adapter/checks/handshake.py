@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from oicp_adapter.checks.finding import Finding, Level
 from oicp_adapter.domain.errors import CertificateError, foreign_text
+from oicp_adapter.domain.exit_codes import ExitCode
 from oicp_adapter.oicp.certificates import load_client_context
 from oicp_adapter.settings import HubSettings, OperatorSettings
 
@@ -23,7 +24,6 @@ CONNECT_TIMEOUT: Final = 10.0
 PATIENCE: Final = 1.0
 """Seconds in which an alert of TLS 1.3 is awaited; it takes one round trip."""
 
-UNAVAILABLE: Final = 69
 _HOST_MISMATCH: Final = (62, 64)
 _EXPIRED: Final = (9, 10)
 _REFUSALS: Final[Sequence[tuple[str, str]]] = (
@@ -120,7 +120,11 @@ def _refused(subject: str, where: str, exc: ssl.SSLError) -> Finding:
         cure = "let hub.url name the TLS port of a hub; TLS 1.2 or newer is needed"
         return Finding(Level.ERROR, subject, f"{where} does not speak TLS 1.2 or newer ({shown})", cure)
     return Finding(
-        Level.ERROR, subject, f"the TLS handshake with {where} failed ({shown})", "try again", exit_code=UNAVAILABLE
+        Level.ERROR,
+        subject,
+        f"the TLS handshake with {where} failed ({shown})",
+        "try again",
+        exit_code=ExitCode.UNAVAILABLE,
     )
 
 
@@ -134,4 +138,4 @@ def _unreachable(subject: str, where: str, exc: OSError | UnicodeError) -> Findi
     else:
         shown = foreign_text(exc.strerror or exc)
         what, cure = f"the connection to {where} broke ({shown})", "let the firewall pass it; then try again"
-    return Finding(Level.ERROR, subject, what, cure, exit_code=UNAVAILABLE)
+    return Finding(Level.ERROR, subject, what, cure, exit_code=ExitCode.UNAVAILABLE)

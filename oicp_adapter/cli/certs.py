@@ -15,7 +15,7 @@ DEFAULT_DAYS: Final = 90
 DEFAULT_OPERATOR: Final = "DE*ABC"
 
 certs = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Development certificates, and what a certificate says."
+    add_completion=False, no_args_is_help=True, help="Development certificates, and what a certificate says."
 )
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

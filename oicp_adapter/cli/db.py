@@ -21,7 +21,7 @@ from oicp_adapter.store.relations import shown_relation
 COLUMNS: Final = ("evse_id", "operator_id", "status")
 _SEPARATORS: Final = {";": "a semicolon (;)", "\t": "a tab", "|": "a bar (|)"}
 
-db = typer.Typer(no_args_is_help=True, add_completion=False, help="The store's tables, and a fleet from CSV.")
+db = typer.Typer(add_completion=False, no_args_is_help=True, help="The store's tables, and a fleet from CSV.")
 
 
 @db.command()

@@ -38,9 +38,9 @@ _DETAINED = ("operator", "EVSE", "since", "failures", "reason", "detail", "next 
 _HELD = ("operator", "EVSE", "at the hub", "held since")
 
 quarantine = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="EVSEs that the hub refused, and rows that never leave the house."
+    add_completion=False, no_args_is_help=True, help="EVSEs that the hub refused, and rows that never leave the house."
 )
-withdrawals = typer.Typer(no_args_is_help=True, add_completion=False, help="Withdrawals that wait for a person.")
+withdrawals = typer.Typer(add_completion=False, no_args_is_help=True, help="Withdrawals that wait for a person.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,9 @@ def list_quarantine(context: typer.Context, operator: _Operator = None, *, as_js
 @quarantine.command("release")
 def release(
     context: typer.Context,
-    evse_id: Annotated[list[str] | None, typer.Argument(metavar="[EVSE_ID…]")] = None,
+    evse_id: Annotated[
+        list[str] | None, typer.Argument(metavar="[EVSE_ID…]", help="In any spelling; or --all.")
+    ] = None,
     operator: _Operator = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="Release all.")] = False,

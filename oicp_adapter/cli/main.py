@@ -1,9 +1,4 @@
-"""
-Puts the commands together and turns every way of ending into one line and an exit code.
-
-Exit codes: 0 done, 2 wrong usage, 69 a dependency is unavailable, 70 internal error, 75 another process holds the lane,
-78 bad configuration, 130 interrupted.
-"""
+"""Puts the commands together and turns every way of ending into one line and an exit code."""
 
 import os
 import sys
@@ -20,8 +15,8 @@ from oicp_adapter import __version__
 from oicp_adapter.cli import Invocation
 from oicp_adapter.cli.output import note
 from oicp_adapter.domain.errors import AdapterError, foreign_text
+from oicp_adapter.domain.exit_codes import ExitCode
 
-INTERNAL_ERROR: Final = 70
 NAME: Final = "oicp-adapter"
 
 
@@ -81,7 +76,7 @@ class Commands(TyperGroup):
             _show(exc, str(exc), debug=bool(ctx.params.get("debug")))
             raise typer.Exit(exc.exit_code) from exc
         except BrokenPipeError as exc:
-            raise typer.Exit(0) from exc  # the reader has seen enough; `main` lets go of stdout
+            raise typer.Exit(ExitCode.DONE) from exc  # the reader has seen enough; `main` lets go of stdout
         except (typer.Abort, typer.Exit):
             raise
         except Exception as exc:  # whatever is left: nobody sees a traceback who did not ask for one
@@ -89,7 +84,7 @@ class Commands(TyperGroup):
                 raise
             what = f"internal error: {type(exc).__name__}: {foreign_text(exc)} (--debug shows where)"
             _show(exc, what, debug=bool(ctx.params.get("debug")))
-            raise typer.Exit(INTERNAL_ERROR) from exc
+            raise typer.Exit(ExitCode.INTERNAL_ERROR) from exc
 
 
 app = typer.Typer(

@@ -24,8 +24,8 @@ from oicp_adapter.store.temporary import TemporaryRecord, list_temporary
 from oicp_adapter.store.windows import WindowState
 
 temporary = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
+    no_args_is_help=True,
     help="Temporary statuses: maintenance, commissioning, blocked, reserved.",
 )
 

@@ -19,7 +19,7 @@ from oicp_adapter.domain.patterns import EvsePattern
 from oicp_adapter.domain.statuses import TemporaryStatus, normalise
 from oicp_adapter.store.configured import configured_store
 
-token = typer.Typer(no_args_is_help=True, add_completion=False, help="Tokens of the control API, and what each may do.")
+token = typer.Typer(add_completion=False, no_args_is_help=True, help="Tokens of the control API, and what each may do.")
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _COLUMNS: Final = (
@@ -102,7 +102,9 @@ def list_(context: typer.Context, *, as_json: _AsJson = False) -> None:
 
 
 @token.command("revoke")
-def revoke(context: typer.Context, token_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def revoke(
+    context: typer.Context, token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")]
+) -> None:
     """Let a token hold no longer; who is signed in with it is signed out."""
     with _desk(context) as desk:
         found = revoke_token(desk, _actor(), token_id)

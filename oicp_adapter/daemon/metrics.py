@@ -25,13 +25,14 @@ from oicp_adapter import __version__
 from oicp_adapter.daemon.histogram import BulkHistogram
 from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
 from oicp_adapter.sync.answers import Reason
+from oicp_adapter.sync.classify import CODES, SUCCESS
 from oicp_adapter.sync.model import Action, LaneState, Rejection, WindowEdge
 
 _PREFIX: Final = "oicp_adapter"
 _SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 _RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000, 1_000_000)
 
-KNOWN_CODES: Final = ("000", "001", "002", "009", "017", "018", "021", "022", "210", "300", "310", "320", "603", "604")
+KNOWN_CODES: Final = tuple(sorted((SUCCESS, *CODES)))
 """Status codes that a push can meet; another one gets its series when it first appears."""
 
 
@@ -39,7 +40,10 @@ class WindowState(StrEnum):
     """Where a window stands, as the metric `windows` shows it."""
 
     ACTIVE = "active"
+    """It applies now."""
+
     UPCOMING = "upcoming"
+    """It is ahead."""
 
 
 class Metrics:

@@ -24,12 +24,15 @@ def monitoring_app(metrics: Metrics, *, not_alive: Complaint, not_ready: Complai
     """Return the ASGI application of the monitoring endpoints."""
 
     def show_metrics(_: Request) -> Response:
+        """Return all metrics as Prometheus reads them."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def show_liveness(_: Request) -> Response:
+        """Answer 200 while the loops turn, else 503 with why not; asks neither the store nor the hub."""
         return _answer(not_alive())
 
     async def show_readiness(_: Request) -> Response:
+        """Answer 200 once the store was read, 503 with why while starting, stopping or without store."""
         return _answer(not_ready())
 
     return Starlette(

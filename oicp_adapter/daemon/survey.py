@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.domain.errors import StoreError, foreign_text
+from oicp_adapter.domain.errors import ErrorReason, StoreError, foreign_text
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.operations import rejections
@@ -79,7 +79,7 @@ class Survey:
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
             except Exception as error:  # noqa: BLE001 - gauges that stand still would look like a fleet at rest
-                self._log.error("survey.failed", reason="internal", exc_info=error)
+                self._log.error("survey.failed", reason=ErrorReason.INTERNAL, exc_info=error)
             pause = PAUSE
 
     def _look_at_what_is_open(self) -> None:

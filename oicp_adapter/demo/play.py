@@ -31,6 +31,7 @@ from oicp_adapter.demo.summary import Outcome, summary
 from oicp_adapter.demo.tables import SharedTables
 from oicp_adapter.demo.view import Frame, screen_for
 from oicp_adapter.domain.errors import StoreError
+from oicp_adapter.domain.exit_codes import ExitCode
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.engine import Store
 from oicp_adapter.sync.model import LaneState
@@ -38,7 +39,7 @@ from oicp_adapter.sync.model import LaneState
 SEED: Final = 2023
 """The same fleet and the same life each time, as far as two machines are equally fast."""
 
-FAILED: Final = 1
+FAILED: Final = ExitCode.DEMO_FAILED
 
 _WRITE_EVERY: Final = 0.1
 _LOOK_EVERY: Final = 0.25

@@ -23,6 +23,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from oicp_adapter.domain.exit_codes import ExitCode
+
 FOREIGN_TEXT_LIMIT: Final = 200
 """Characters of somebody else's text that an error, a log line or a page shows."""
 
@@ -35,14 +37,34 @@ class ErrorReason(StrEnum):
     """Why an operation was not done, as a metric label."""
 
     CONFIGURATION = "configuration"
+    """The settings, a file that they name, or an argument is wrong."""
+
     CERTIFICATE = "certificate"
+    """A certificate or private key does not load, match its partner or hold now."""
+
     MALFORMED_IDENTIFIER = "malformed_identifier"
+    """A text is no EvseID or no OperatorID."""
+
     STORE_UNAVAILABLE = "store_unavailable"
+    """The store did not answer, or a lock was not granted in time; it is tried again."""
+
     STORE_SCHEMA = "store_schema"
+    """The store's tables are missing, of another version, or out of reach of this user."""
+
     FOREIGN_STORE = "foreign_store"
+    """The store is a clone, a copy or another hub's, until `oicp-adapter adopt`."""
+
     STORE_CLOCK = "store_clock"
+    """The store's clock is more than a day from what this host has counted."""
+
     LANE_HELD_ELSEWHERE = "lane_held_elsewhere"
+    """Another process holds what only one may hold."""
+
     REQUEST_REFUSED = "request_refused"
+    """The control service does not do what it was asked to; the problem's type says why."""
+
+    INTERNAL = "internal"
+    """An error that nobody foresaw; the log has where."""
 
 
 class Refusal(StrEnum):
@@ -73,7 +95,7 @@ class AdapterError(Exception):
 
     reason: ErrorReason
     passes: bool = False
-    exit_code: int = 70
+    exit_code: ExitCode = ExitCode.INTERNAL_ERROR
 
 
 def foreign_text(text: object, limit: int = FOREIGN_TEXT_LIMIT) -> str:
@@ -95,7 +117,7 @@ class ConfigurationError(AdapterError):
     """
 
     reason = ErrorReason.CONFIGURATION
-    exit_code = 78
+    exit_code = ExitCode.CONFIGURATION
 
     def __init__(self, what: str, *, cure: str) -> None:
         self.what = what
@@ -106,7 +128,7 @@ class ConfigurationError(AdapterError):
 class WrongArgumentError(ConfigurationError):
     """An argument of a command, or the file that it names, is wrong: wrong usage, not wrong settings."""
 
-    exit_code = 2
+    exit_code = ExitCode.WRONG_USAGE
 
 
 class MappingRefusedError(ConfigurationError):
@@ -150,7 +172,7 @@ class MalformedIdentifierError(AdapterError):
 class StoreError(AdapterError):
     """The shared store could not do what was asked."""
 
-    exit_code = 69
+    exit_code = ExitCode.UNAVAILABLE
 
     def __init__(self, what: str, *, cure: str) -> None:
         self.what = what
@@ -180,7 +202,7 @@ class ForeignStoreError(StoreError):
     """
 
     reason = ErrorReason.FOREIGN_STORE
-    exit_code = 78
+    exit_code = ExitCode.CONFIGURATION
 
     def __init__(self, lane: str, differences: Sequence[str]) -> None:
         self.differences = tuple(differences)
@@ -221,7 +243,7 @@ class LaneHeldElsewhereError(AdapterError):
     """
 
     reason = ErrorReason.LANE_HELD_ELSEWHERE
-    exit_code = 75
+    exit_code = ExitCode.HELD_ELSEWHERE
 
     def __init__(self, *, what: str, holder: str) -> None:
         self.what = what
@@ -241,7 +263,7 @@ class RequestRefusedError(AdapterError):
     """
 
     reason = ErrorReason.REQUEST_REFUSED
-    exit_code = 2
+    exit_code = ExitCode.WRONG_USAGE
 
     def __init__(
         self,

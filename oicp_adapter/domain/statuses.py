@@ -21,10 +21,19 @@ class OicpStatus(StrEnum):
     """EvseStatus of OICP 2.3, as far as a CPO may send it."""
 
     AVAILABLE = "Available"
+    """Can be used now."""
+
     RESERVED = "Reserved"
+    """Kept for somebody."""
+
     OCCUPIED = "Occupied"
+    """In use, or the way to it is blocked."""
+
     OUT_OF_SERVICE = "OutOfService"
+    """Cannot be used."""
+
     UNKNOWN = "Unknown"
+    """Nobody can say."""
 
 
 class OcpiStatus(StrEnum):
@@ -79,9 +88,16 @@ class TemporaryStatus(StrEnum):
     """The four kinds of a window, in the order in which they win."""
 
     MAINTENANCE = "Maintenance"
+    """Somebody works on it; replaces what the charger says."""
+
     COMMISSIONING = "Commissioning"
+    """Not yet for the public; replaces what the charger says."""
+
     BLOCKED = "Blocked"
+    """The way to it is blocked, as a parking sensor or a person sees it."""
+
     RESERVED = "Reserved"
+    """Booked for somebody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def address(name: str) -> str:
 
 
 async def show_asset(request: Request) -> Response:
-    """Return one of the files."""
+    """Return a style sheet, a script or a picture of the page."""
     name = request.path_params["name"]
     found = contents().get(name)
     if found is None:

@@ -82,7 +82,7 @@ class LaneCard:
 
 
 def show_health(call: Call) -> Response:
-    """Return the page."""
+    """Return the page about lanes, quarantine and withdrawals that wait."""
     done = call.first("done")
     return _page(call, [_DONE[done]] if done in _DONE else [])
 

@@ -14,14 +14,14 @@ from oicp_adapter.page.assets import show_asset
 from oicp_adapter.page.rendering import make_environment
 from oicp_adapter.page.site import Call, Look, Site, View, endpoint, stream_endpoint
 
-_OPEN: tuple[tuple[str, str, View], ...] = (
+OPEN: tuple[tuple[str, str, View], ...] = (
     ("GET", "/sign-in", signing.show_sign_in),
     ("POST", "/sign-in", signing.do_sign_in),
     ("GET", "/sign-in/{code}", signing.follow_link),
 )
 """What is there for who is not signed in."""
 
-_SIGNED_IN: tuple[tuple[str, str, View], ...] = (
+SIGNED_IN: tuple[tuple[str, str, View], ...] = (
     ("GET", "/", chargers.show_chargers),
     ("GET", "/evse", chargers.show_evse),
     ("GET", "/windows", windows.show_windows),
@@ -45,14 +45,15 @@ _SIGNED_IN: tuple[tuple[str, str, View], ...] = (
     ("POST", "/zone", signing.choose_zone),
     ("POST", "/sign-out", signing.do_sign_out),
 )
+"""What is there for who is signed in."""
 
-
-_STREAMS: tuple[tuple[str, Callable[[], Look]], ...] = (
+STREAMS: tuple[tuple[str, Callable[[], Look]], ...] = (
     ("/live/chargers", lambda: chargers.live_chargers),
     ("/live/windows", lambda: windows.WindowsWatch().look),
     ("/live/saved", lambda: saved.Watch().look),
     ("/live/health", lambda: health.live_health),
 )
+"""Server-sent events, for who is signed in; each is begun anew for each browser."""
 
 
 def page_router(desk: Desk, *, limits: RateLimits, propagation: Propagation | None = None) -> Router:
@@ -65,8 +66,8 @@ def page_router(desk: Desk, *, limits: RateLimits, propagation: Propagation | No
     """
     site = Site(desk, make_environment(), limits, propagation)
     routes = [Route("/static/{name}", show_asset)]
-    routes += [Route(path, stream_endpoint(site, begin)) for path, begin in _STREAMS]
-    for views, signed_in in ((_OPEN, False), (_SIGNED_IN, True)):
+    routes += [Route(path, stream_endpoint(site, begin)) for path, begin in STREAMS]
+    for views, signed_in in ((OPEN, False), (SIGNED_IN, True)):
         routes += [
             Route(path, endpoint(site, view, signed_in=signed_in), methods=[method]) for method, path, view in views
         ]

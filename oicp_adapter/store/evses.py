@@ -42,10 +42,19 @@ class EvseState(StrEnum):
     """How far the hub is from the store, for one EVSE."""
 
     IN_SYNC = "in_sync"
+    """The hub has acknowledged what is to be seen."""
+
     PENDING = "pending"
+    """The hub has not acknowledged it yet."""
+
     IN_DOUBT = "in_doubt"
+    """A request with it is unanswered."""
+
     QUARANTINED = "quarantined"
+    """The hub refused it, or its row never leaves the house."""
+
     HELD = "held"
+    """Its withdrawal waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)

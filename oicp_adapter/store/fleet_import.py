@@ -39,16 +39,37 @@ class ImportFault(StrEnum):
     """What is wrong with a row."""
 
     NO_EVSE_ID = "no_evse_id"
+    """The row has no `evse_id`; not loaded."""
+
     NO_OPERATOR_ID = "no_operator_id"
+    """The row has no `operator_id`; not loaded."""
+
     NO_STATUS = "no_status"
+    """The row has no `status`; not loaded, since nobody may guess it."""
+
     UNREADABLE = "unreadable"
+    """The row holds characters that no database stores; not loaded."""
+
     REPEATED = "repeated"
+    """The same `evse_id` stands in an earlier line; not loaded."""
+
     DUPLICATE = "duplicate"
+    """Another row names the same charging spot in another spelling; loaded, cannot be pushed."""
+
     MALFORMED_EVSE_ID = "malformed_evse_id"
+    """`evse_id` follows neither grammar; loaded, cannot be pushed."""
+
     MALFORMED_OPERATOR_ID = "malformed_operator_id"
+    """`operator_id` follows neither grammar; loaded, cannot be pushed."""
+
     FOREIGN_OPERATOR = "foreign_operator"
+    """The EvseID names another operator than the row; pushed only where one account serves both."""
+
     UNKNOWN_TIME_ZONE = "unknown_time_zone"
+    """`time_zone` is no IANA name; the rest is loaded."""
+
     SURPLUS_FIELDS = "surplus_fields"
+    """The row has more fields than the first line; the rest is loaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,11 @@ def check(store: Store) -> SchemaState:
         return _state(connection)
 
 
+def migrations() -> ScriptDirectory:
+    """Return the migrations of this program; each says in its docstring what it does."""
+    return ScriptDirectory.from_config(_config())
+
+
 def _lock_tables(connection: Connection, names: Collection[str], mode: str) -> None:
     """
     Take the locks that a migration may need, or give up soon: to queue for them would hold up everybody else.
@@ -192,7 +197,7 @@ def _lock_tables(connection: Connection, names: Collection[str], mode: str) -> N
 
 def _state(connection: Connection) -> SchemaState:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    known = [script.revision for script in migrations().walk_revisions()]
     if not known:
         raise StoreSchemaError("this program has lost its migrations", cure="install it anew")
     current = context.get_current_revision()

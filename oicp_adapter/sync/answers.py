@@ -59,42 +59,93 @@ class Effect(StrEnum):
     """What the hub did with the request, as far as the answer tells."""
 
     APPLIED = "applied"
+    """The hub acknowledged it."""
+
     NOT_APPLIED = "not_applied"
+    """The hub did nothing with it, for certain."""
+
     UNKNOWN = "unknown"
+    """It may have been applied: its records are in doubt, and are asserted again."""
 
 
 class Scope(StrEnum):
     """Whose fault it is, and so who waits: the record, the lane, or everyone."""
 
     NONE = "none"
+    """Nobody's: nothing was sent."""
+
     RECORD = "record"
+    """A record's: it waits, and healthy ones go on."""
+
     ACCOUNT = "account"
+    """The account's or the settings': the lane waits, and a person must correct something."""
+
     HUB = "hub"
+    """The hub's or the network's: the lane waits, and it passes."""
 
 
 class Reason(StrEnum):
     """Why a push was not acknowledged; also the metric label."""
 
     NOT_SENT = "not_sent"
+    """The time for the first byte had passed; nothing was sent, the next request is decided anew."""
+
     CONNECT = "connect"
+    """No connection to the hub: name, route, firewall or port."""
+
     TLS = "tls"
+    """The TLS handshake failed for another cause than our certificate, as an authority that `hub.ca_file` lacks."""
+
     CERTIFICATE = "certificate"
+    """The hub's TLS refused the client certificate; only a person ends it."""
+
     TIMEOUT = "timeout"
+    """No complete answer within `hub.request_timeout`; whether it was applied is not known."""
+
     CUT = "cut"
+    """The connection broke; whether the request was applied is known only if it had not been sent completely."""
+
     HTTP_STATUS = "http_status"
+    """An HTTP status that has no reason of its own; a 5xx may have been applied."""
+
     UNDECODABLE = "undecodable"
+    """HTTP 200 with a body that is no acknowledgement; it may have been applied."""
+
     CONTRADICTORY = "contradictory"
+    """An acknowledgement whose result and code contradict each other; it may have been applied."""
+
     TOO_LARGE = "too_large"
+    """HTTP 413: fewer records travel in the next request."""
+
     RATE_LIMITED = "rate_limited"
+    """HTTP 429: the lane waits, at least as long as the hub asks."""
+
     HUB_TROUBLE = "hub_trouble"
+    """A status code about the hub's own trouble; it passes, and the request may have been applied."""
+
     UNAUTHORIZED = "unauthorized"
+    """HTTP 401 or code 017: certificate and OperatorID do not belong together, or the certificate expired."""
+
     FORBIDDEN = "forbidden"
+    """HTTP 403: the front of the hub does not let this address through."""
+
     NO_CONTRACT = "no_contract"
+    """Code 210: the account has no active contract at the hub."""
+
     PARTNER_NOT_FOUND = "partner_not_found"
+    """Code 300: the hub does not know the OperatorID."""
+
     NOT_FOUND = "not_found"
+    """HTTP 404 without code 300: `hub.url` is not the base of the API."""
+
     INVALID_RECORD = "invalid_record"
+    """HTTP 400, or a code about a record: the lane looks for the record that is at fault."""
+
     REFUSED = "refused"
+    """Refused with a code that belongs to another service; it does not pass by itself."""
+
     EVERYTHING_REFUSED = "everything_refused"
+    """Refusal after refusal, so no record is to blame: the lane is held and tries one record at a time."""
 
 
 class ExistenceHint(StrEnum):

@@ -35,10 +35,10 @@ from oicp_adapter.sync.answers import (
 RETRY_AFTER_CAP: Final = timedelta(minutes=15)
 """Longest wait that a hub may ask for; an absurd header must not stop a lane for days."""
 
-_SUCCESS: Final = "000"
+SUCCESS: Final = "000"
 _THREE_DIGITS: Final = re.compile("[0-9]{3}")
 
-_CODES: Final[Mapping[str, tuple[Effect, Scope, Reason]]] = MappingProxyType(
+CODES: Final[Mapping[str, tuple[Effect, Scope, Reason]]] = MappingProxyType(
     {
         "001": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
         "002": (Effect.UNKNOWN, Scope.HUB, Reason.HUB_TROUBLE),
@@ -55,6 +55,8 @@ _CODES: Final[Mapping[str, tuple[Effect, Scope, Reason]]] = MappingProxyType(
         "604": (Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD),
     }
 )
+"""What the codes mean that a push can meet, besides `SUCCESS`."""
+
 _OTHER_CODE: Final = (Effect.NOT_APPLIED, Scope.RECORD, Reason.REFUSED)
 """A code of another service is a refusal of the request that does not pass by itself."""
 
@@ -162,21 +164,21 @@ def _judge_acknowledgement(answer: Answer) -> Verdict:
     result = body.get("Result") if body else None
     if body is None or code is None or not isinstance(result, bool):
         return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.UNDECODABLE, code, _words(answer))
-    if result is (code != _SUCCESS):
+    if result is (code != SUCCESS):
         return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.CONTRADICTORY, code, _words(answer))
     if result and answer.progress is not Progress.SENT:
         return Verdict(Effect.UNKNOWN, Scope.HUB, Reason.CONTRADICTORY, code, "acknowledged before it was sent")
     if result:
         return Verdict(Effect.APPLIED, code=code)
-    effect, scope, reason = _CODES.get(code, _OTHER_CODE)
+    effect, scope, reason = CODES.get(code, _OTHER_CODE)
     return Verdict(effect, scope, reason, code, _words(answer), existence=_existence(code, answer))
 
 
 def _judge_bad_request(answer: Answer, records: int) -> Verdict:
     body = _decode(answer)
     code = _code(body)
-    if code is not None and code in _CODES:
-        effect, scope, reason = _CODES[code]
+    if code is not None and code in CODES:
+        effect, scope, reason = CODES[code]
         return Verdict(effect, scope, reason, code, _words(answer), existence=_existence(code, answer))
     return Verdict(
         Effect.NOT_APPLIED,

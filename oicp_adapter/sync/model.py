@@ -21,9 +21,16 @@ class Action(StrEnum):
     """ActionType of a push. Source: OICP 2.3 CPO, eRoamingPushEvseStatus."""
 
     FULL_LOAD = "fullLoad"
+    """Replaces everything that the hub holds for the operator."""
+
     UPDATE = "update"
+    """Changes EVSEs that the hub is believed to have."""
+
     INSERT = "insert"
+    """Adds EVSEs that the hub is believed not to have."""
+
     DELETE = "delete"
+    """Withdraws EVSEs."""
 
 
 class Presence(StrEnum):
@@ -38,20 +45,38 @@ class Rejection(StrEnum):
     """Why a row of the store never leaves the house."""
 
     MALFORMED_EVSE_ID = "malformed_evse_id"
+    """`evse_id` follows neither grammar of an EvseID."""
+
     FOREIGN_OPERATOR = "foreign_operator"
+    """The EvseID names another operator than those of the lane, so the hub would refuse the whole request."""
+
     DUPLICATE = "duplicate"
+    """Another row names the same charging spot in another spelling."""
+
     OPERATOR_NOT_SERVED = "operator_not_served"
+    """No `[[operators]]` entry pushes the EVSEs of the row's operator."""
 
 
 class WorkReason(StrEnum):
     """Why an EVSE is in a request."""
 
     NEW = "new"
+    """The hub was never told of it."""
+
     CHANGED = "changed"
+    """The effective status is not what the hub acknowledged last."""
+
     IN_DOUBT = "in_doubt"
+    """A request with it is unanswered, so the hub may hold either."""
+
     DEBT = "debt"
+    """An unanswered request may still be applied late, so it is asserted once more."""
+
     REASSERTED = "reasserted"
+    """`push.reassert_every` has passed since it was asserted last."""
+
     WITHDRAWN = "withdrawn"
+    """Its row is gone or says Removed."""
 
 
 CHANGES: Final = frozenset({WorkReason.NEW, WorkReason.CHANGED, WorkReason.WITHDRAWN, WorkReason.IN_DOUBT})
@@ -62,17 +87,29 @@ class WindowEdge(StrEnum):
     """Which boundary of a window led to a change, also the metric label."""
 
     START = "start"
+    """The window began."""
+
     END = "end"
+    """The window ended."""
 
 
 class LaneState(StrEnum):
     """What a lane is doing, as the metric `lane_state` shows it."""
 
     ACTIVE = "active"
+    """This process leads the lane, and it pushes."""
+
     STANDBY = "standby"
+    """Another process leads the lane."""
+
     SETTLING = "settling"
+    """It waits until an unanswered request cannot overtake the next one any more."""
+
     BACKING_OFF = "backing_off"
+    """It waits after an answer that said no, or none."""
+
     HELD = "held"
+    """It pushes nothing, or one record at a time, until the cause is gone; the log names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
