@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "serve": "serve:serve",
     "hub": "hub:hub",
     "check": "check:check",
+    "healthcheck": "healthcheck:healthcheck",
     "status": "status:status",
     "explain": "status:explain",
     "plan": "status:plan",
