@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
 import psycopg
 import pytest
 import typer.main
@@ -48,11 +47,10 @@ def eventually(look: Callable[[], Any], within: float = PATIENCE) -> Any:
 
 def accept(arguments: Sequence[str]) -> None:
     """Parse a command line as the real program does; an unknown command, option or value raises."""
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     context = command.make_context(NAME, list(arguments))
-    while isinstance(command, click.Group):
+    while hasattr(command, "resolve_command"):  # a group; Typer brings a Click of its own
         name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert command is not None
         context = command.make_context(name, rest, parent=context)
 
 
