@@ -17,13 +17,14 @@ from oicp_adapter.cli.output import note, print_json
 from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.logs import configure_logging
-from oicp_adapter.oicp.development_pki import DevelopmentPki, create_development_pki
+from oicp_adapter.oicp.development_pki import DEFAULT_HUB_NAMES, DevelopmentPki, create_development_pki
 from oicp_adapter.settings import LogSettings
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
 
 DEFAULT_OPERATOR: Final = "DE*ABC"
 DEFAULT_DIRECTORY: Final = Path("hub-certs")
+LOOPBACK: Final = "127.0.0.1"
 VALID_FOR: Final = timedelta(days=90)
 """Life time of the development certificates that are made where there are none."""
 
@@ -34,6 +35,12 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
     directory: Annotated[
         Path, typer.Option("--dir", help="Development certificates; made if absent.")
     ] = DEFAULT_DIRECTORY,
+    host: Annotated[
+        str, typer.Option(help="Address of both ports; faults and journal ask for no password.")
+    ] = LOOPBACK,
+    hub_name: Annotated[
+        list[str] | None, typer.Option(help="DNS name or address of the hub, the first for its URL; may be repeated.")
+    ] = None,
     operator: Annotated[list[str] | None, typer.Option(help="OperatorID of a partner; may be repeated.")] = None,
     sub_operator: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR=SUB", help="A partner's sub operator; may be repeated.")
@@ -47,8 +54,13 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
     """Run a simulated Hubject over mutual TLS; prints its addresses as one line of JSON."""
     configure_logging(LogSettings())
     partners = _partners(operator or [DEFAULT_OPERATOR], sub_operator or [])
+    names = hub_name or DEFAULT_HUB_NAMES
     pki = create_development_pki(
-        directory.absolute(), operators=tuple(partners), valid_for=VALID_FOR, now=datetime.now(UTC)
+        directory.absolute(),
+        operators=tuple(partners),
+        hub_names=names,
+        valid_for=VALID_FOR,
+        now=datetime.now(UTC),
     )
     config = SimulatorConfig(
         certificate=pki.hub.certificate,
@@ -58,6 +70,8 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
         delay=timedelta(seconds=delay),
         port=port,
         admin_port=admin_port,
+        host=host,
+        name=names[0],
     )
     with _stop_signals() as stop, SimulatorServer(config) as server:
         _announce(server, pki, lenient=lenient)

@@ -8,6 +8,7 @@ Loads, inspects and watches the client certificate and its private key.
 """
 
 import hashlib
+import os
 import re
 import ssl
 import stat
@@ -127,15 +128,24 @@ def inspect_certificate(path: Path) -> CertificateFacts:
 
 
 def key_permissions_problem(path: Path) -> str | None:
-    """Tell in words that a key file is readable by its group or others; None: it is not, or cannot be looked at."""
+    """
+    Tell in words that a key file is readable by more than this process needs; None: it is not, or cannot be looked at.
+
+    A file that belongs to root may be readable by its group: so Kubernetes hands a secret to a user that is not root
+    (`fsGroup`), and systemd a credential, whose access list shows as the group's bit.
+    """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
     except OSError:
         return None
-    readers = [who for bit, who in ((stat.S_IRGRP, "its group"), (stat.S_IROTH, "others")) if mode & bit]
+    mode = stat.S_IMODE(found.st_mode)
+    lent = found.st_uid == 0 and os.geteuid() != 0
+    allowed = stat.S_IRGRP if lent else 0
+    readers = [who for bit, who in ((stat.S_IRGRP, "its group"), (stat.S_IROTH, "others")) if mode & bit & ~allowed]
     if not readers:
         return None
-    return f"private key {path} is readable by {' and '.join(readers)} (mode {mode:04o}): chmod 600 {path}"
+    cure = f"chmod {'640' if lent else '600'} {path}"
+    return f"private key {path} is readable by {' and '.join(readers)} (mode {mode:04o}): {cure}"
 
 
 class ClientIdentity:

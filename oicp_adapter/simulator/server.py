@@ -47,7 +47,8 @@ class SimulatorConfig:
         delay: From the end of a push to its answer; the push is performed before it.
         port: Of the hub; 0: a free one.
         admin_port: Of the admin endpoint; 0: a free one.
-        host: Loopback address of both.
+        host: Address of both; the admin endpoint lets anybody in, so beyond loopback only in a network of your own.
+        name: Under which clients reach the hub; its certificate must bear it.
     """
 
     certificate: Path
@@ -58,6 +59,7 @@ class SimulatorConfig:
     port: int = 0
     admin_port: int = 0
     host: str = "127.0.0.1"
+    name: str = "localhost"
 
 
 class SimulatorServer:
@@ -84,7 +86,7 @@ class SimulatorServer:
     @property
     def url(self) -> str:
         """The base that a client's settings name."""
-        return f"https://localhost:{self._sockets[0].getsockname()[1]}{BASE}"
+        return f"https://{self.config.name}:{self._sockets[0].getsockname()[1]}{BASE}"
 
     @property
     def admin_url(self) -> str:

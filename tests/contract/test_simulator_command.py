@@ -7,6 +7,7 @@ import sys
 import httpx
 import pytest
 import typer
+from cryptography import x509
 from typer.testing import CliRunner
 
 from oicp_adapter.cli.hub import hub
@@ -65,3 +66,15 @@ def test_a_sub_operator_that_belongs_to_no_partner_is_refused(tmp_path):
 
 def test_the_command_stops_by_itself_after_its_seconds(tmp_path):
     assert run("--dir", str(tmp_path), "--seconds", "0") is None
+
+
+def test_the_hub_listens_where_it_is_told_under_the_name_it_is_told(tmp_path):
+    app = typer.Typer()
+    app.command()(hub)
+    arguments = ["--dir", str(tmp_path), "--host", "127.0.0.2", "--hub-name", "hub", "--hub-name", "127.0.0.2"]
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--seconds", "0"]).stdout)
+    assert told["url"].startswith("https://hub:")
+    assert told["admin_url"].startswith("http://127.0.0.2:")
+    certificate = x509.load_pem_x509_certificate((tmp_path / "hub.pem").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["hub"]

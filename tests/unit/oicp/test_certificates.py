@@ -156,6 +156,20 @@ def test_a_key_that_others_may_read_is_a_problem(tmp_path, mode, readers):
     assert readers is None or f"readable by {readers} (mode {mode:04o}): chmod 600" in problem
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files that belong to root")
+@pytest.mark.parametrize(("mode", "readers"), [(0o440, None), (0o640, None), (0o444, "others"), (0o644, "others")])
+def test_a_key_of_root_may_be_readable_by_the_group_it_is_lent_to(tmp_path, monkeypatch, mode, readers):
+    key = tmp_path / "client.key"
+    key.touch()
+    key.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    problem = key_permissions_problem(key)
+    assert (problem is None) == (readers is None)
+    assert readers is None or f"readable by {readers} (mode {mode:04o}): chmod 640" in problem
+    os.chown(key, 10001, 10001)
+    assert "chmod 600" in key_permissions_problem(key)
+
+
 def test_the_permissions_of_a_missing_key_are_no_problem_of_their_own(tmp_path):
     assert key_permissions_problem(tmp_path / "missing.key") is None
 
