@@ -47,6 +47,7 @@ def run_checks(
     yield from hub_has_its_path(settings)
     yield from control_is_not_exposed(settings)
     yield from operators_are_configured(settings)
+    acknowledged = last_acknowledged(settings) if online else {}
     for operator in settings.operators:
         usable = False
         for finding in certificate_findings(operator, ca_file=settings.hub.ca_file, now=instant):
@@ -54,7 +55,8 @@ def run_checks(
             usable |= finding.check is Check.VALIDITY and finding.level is not Level.ERROR
             yield finding
         if online and usable:
-            yield from _at_the_hub(settings, operator, os.environ if environ is None else environ)
+            asked = os.environ if environ is None else environ
+            yield from _at_the_hub(settings, operator, asked, acknowledged.get(operator.id))
     yield from store_findings(settings, fleet=fleet, now=now)
 
 
@@ -87,9 +89,10 @@ def operators_are_configured(settings: Settings) -> Iterator[Finding]:
         yield Finding(Check.OPERATORS, Level.ERROR, "settings", "no operator is configured", cure)
 
 
-def _at_the_hub(settings: Settings, operator: OperatorSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _at_the_hub(
+    settings: Settings, operator: OperatorSettings, environ: Mapping[str, str], acknowledged_at: datetime | None
+) -> Iterator[Finding]:
     try:
-        acknowledged_at = last_acknowledged(settings, operator)
         visit = visit_hub(settings.hub, operator, environ=environ, acknowledged_at=acknowledged_at)
     except CertificateError as exc:  # replaced since it was looked at
         yield Finding.from_error(Check.PAIR, operator.id, exc)

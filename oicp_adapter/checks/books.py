@@ -13,7 +13,7 @@ from typing import Final
 from oicp_adapter.checks.admission import CODE_CURES
 from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.domain.errors import AdapterError, foreign_text
-from oicp_adapter.settings import OperatorSettings, Settings
+from oicp_adapter.settings import Settings
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.position import lane_position
@@ -54,12 +54,16 @@ def last_answers(store: Store, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def last_acknowledged(settings: Settings, operator: OperatorSettings) -> datetime | None:
-    """Return when the hub acknowledged a push of a lane last; None: not lately, or the books cannot be read."""
+def last_acknowledged(settings: Settings) -> Mapping[str, datetime]:
+    """Return by OperatorID when the hub acknowledged a push last, if that was lately; none where nobody can read it."""
+    found: dict[str, datetime] = {}
     try:
         with configured_store(settings) as store:
-            position, now = lane_position(store, operator.canonical)
+            for operator in settings.operators:
+                position, now = lane_position(store, operator.canonical)
+                at = position.last_success_at
+                if at is not None and position.hold_reason is None and now - at < _LATELY:
+                    found[operator.id] = at
     except AdapterError:
-        return None
-    at = position.last_success_at
-    return at if at is not None and position.hold_reason is None and now - at < _LATELY else None
+        pass  # the checks of the store say why
+    return found

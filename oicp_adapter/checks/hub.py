@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from oicp_adapter.checks.admission import address_admitted
+from oicp_adapter.checks.admission import address_admitted, refuses_certificate
 from oicp_adapter.checks.finding import UNAVAILABLE, Check, Finding, Level
 from oicp_adapter.checks.hub_certificate import hub_certificate
 from oicp_adapter.checks.visit import Stage, Visit, offset
@@ -110,8 +110,7 @@ def client_certificate_accepted(visit: Visit) -> Iterator[Finding]:
             f"{visit.where} closed the connection {after}{_said(visit)}",
             "the hub may refuse the client certificate without saying so: ask Hubject if pushes fail",
         )
-    elif visit.stage is Stage.DONE and (reply := visit.reply) and b"SSL certificate" in reply.body:
-        # nginx finishes the handshake and then answers 400 with a page that says so
+    elif visit.stage is Stage.DONE and (reply := visit.reply) and refuses_certificate(reply):
         yield Finding(
             Check.ACCEPTED,
             Level.ERROR,

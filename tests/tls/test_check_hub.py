@@ -1,8 +1,10 @@
 """What `check` finds on the way to the hub, against hubs that misbehave so, over real TLS."""
 
 import contextlib
+import shutil
 import socket
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -16,11 +18,14 @@ from oicp_adapter.checks import Check, Level, run_checks
 from oicp_adapter.checks.hub import HUB_CHECKS, hub_findings
 from oicp_adapter.checks.tls_messages import listen
 from oicp_adapter.checks.visit import visit_hub
+from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.oicp.certificates import system_authorities
 from oicp_adapter.oicp.development_pki import Authority, Issued, KeyPair
 from oicp_adapter.settings import HubSettings, OperatorSettings, Settings, StoreSettings
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
+from oicp_adapter.store.engine import open_store
+from oicp_adapter.store.lanes import LaneScope, LaneStore
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 OURS = object()
@@ -390,6 +395,28 @@ def test_a_403_is_no_error_where_the_hub_has_just_acknowledged_a_push(start_hub,
     assert "acknowledged a push at 2026-03-29 01:00 UTC" in found.what
 
 
+def test_the_books_say_whether_the_hub_has_just_acknowledged_a_push(start_hub, pki, operator, migrated_file, tmp_path):
+    hub = start_hub(answering(b"403 Forbidden"))
+    shutil.copy(migrated_file, tmp_path / "store.db")
+    settings = Settings(
+        operators=(operator,),
+        hub=HubSettings(url=f"https://localhost:{hub.port}/api/oicp", ca_file=pki.hub_ca.certificate),
+        store=StoreSettings(url=f"sqlite:///{tmp_path}/store.db"),
+    )
+    with open_store(settings.store.url) as store:
+        lane = LaneStore(store, LaneScope("DEABC", frozenset({"DEABC"})), StatusMapping())
+        with closing(lane), lane.transaction():
+            pass
+        levels = []
+        for ago in (timedelta(hours=25), timedelta(hours=23)):
+            instant = (datetime.now(UTC) - ago).strftime("%Y-%m-%d %H:%M:%S")
+            with store.writing() as connection:
+                connection.exec_driver_sql("UPDATE oicp_lane SET last_success_at = ?", (instant,))
+            findings = run_checks(settings, online=True, fleet=False, environ={})
+            levels += [each.level for each in findings if each.check is Check.ADMISSION]
+    assert levels == [Level.ERROR, Level.WARNING]
+
+
 @pytest.mark.parametrize(
     ("status", "code", "cure"),
     [
@@ -415,6 +442,10 @@ def test_a_refusal_of_the_hub_itself_is_told_from_one_of_the_front_proxy(start_h
 )
 def test_other_answers_that_are_not_the_hubs(start_hub, look, *, status, headers, level, said):
     assert said in only(look(start_hub(answering(status, headers=headers))), Check.ADMISSION, level).what
+
+
+def test_a_page_that_only_speaks_of_certificates_refuses_none(start_hub, look):
+    assert bad(look(start_hub(answering(b"200 OK", b"Get your SSL certificate here")))) == []
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"400 Bad Request", b"403 Forbidden", b"404 Not Found", b"405 No"])
