@@ -1,15 +1,20 @@
-"""Looks at the certificate and private key of one operator."""
+"""Looks at the certificate and private key of one operator; each check looks at one thing, and none asks the hub."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from oicp_adapter.checks.finding import Finding, Level
+from cryptography import x509
+
+from oicp_adapter.checks.client_chain import chain_complete, made_for_clients
+from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.domain.errors import CertificateError, foreign_text
 from oicp_adapter.oicp.certificates import (
     EXPIRES_SOON,
     CertificateFacts,
+    certificate_chain,
     inspect_certificate,
     key_permissions_problem,
     load_client_context,
@@ -17,6 +22,16 @@ from oicp_adapter.oicp.certificates import (
 from oicp_adapter.settings import OperatorSettings
 
 _RENEW: Final = "have a new one signed and put it in its place, the daemon takes it up without restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An operator's pair that has loaded; *now* is aware, UTC."""
+
+    operator: OperatorSettings
+    facts: CertificateFacts
+    chain: Sequence[x509.Certificate]
+    now: datetime
 
 
 def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, now: datetime) -> Iterator[Finding]:
@@ -28,13 +43,11 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
         ca_file: What must load with them; None: the system's trust store.
         now: Aware, UTC.
     """
-    problem = key_permissions_problem(operator.private_key)
-    if problem is not None:
-        what, _, cure = problem.rpartition(": ")
-        yield Finding(Level.ERROR, operator.id, what, cure)
+    yield from key_kept_secret(operator)
     password = operator.private_key_password
     try:
         facts = inspect_certificate(operator.certificate)
+        chain = certificate_chain(operator.certificate)
         load_client_context(
             certificate=operator.certificate,
             private_key=operator.private_key,
@@ -42,12 +55,46 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
             ca_file=ca_file,
         )
     except CertificateError as exc:
-        yield Finding.from_error(operator.id, exc)
+        yield Finding.from_error(Check.PAIR, operator.id, exc)
         return
-    yield _validity(operator, facts, now)
+    pair = Pair(operator, facts, chain, now)
+    for check in PAIR_CHECKS:
+        yield from check(pair)
+
+
+def key_kept_secret(operator: OperatorSettings) -> Iterator[Finding]:
+    """May nobody else read the private key?"""
+    problem = key_permissions_problem(operator.private_key)
+    if problem is not None:
+        what, _, cure = problem.rpartition(": ")
+        yield Finding(Check.KEY_FILE, Level.ERROR, operator.id, what, cure)
+
+
+def holds_now(pair: Pair) -> Iterator[Finding]:
+    """Does the certificate hold now, and for some time to come?"""
+    operator, facts, now = pair.operator, pair.facts, pair.now
+    shown = f"certificate {operator.certificate}"
+    level, cure = Level.ERROR, _RENEW
+    if now < facts.not_before:
+        what = f"{shown} is not valid before {facts.not_before:%Y-%m-%d %H:%M} UTC"
+        cure = f"wait, or correct this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC"
+    elif now > facts.not_after:
+        what = f"{shown} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC"
+    elif (left := facts.not_after - now) <= EXPIRES_SOON:
+        level, what = Level.WARNING, f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {_days(left)}"
+    else:
+        what = f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {_days(left)}"
+        level, cure = Level.OK, ""
+    yield Finding(Check.VALIDITY, level, operator.id, what, cure)
+
+
+def names_its_operator(pair: Pair) -> Iterator[Finding]:
+    """Does the certificate name the OperatorID of the settings?"""
+    operator, facts = pair.operator, pair.facts
     if not facts.names_operator(operator.canonical):
         names = foreign_text(facts.common_name or facts.subject)
         yield Finding(
+            Check.OPERATOR,
             Level.WARNING,
             operator.id,
             f"certificate {operator.certificate} names {names}, settings say {operator.id}",
@@ -55,28 +102,22 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
         )
 
 
-def _validity(operator: OperatorSettings, facts: CertificateFacts, now: datetime) -> Finding:
-    shown = f"certificate {operator.certificate}"
-    if now < facts.not_before:
-        return Finding(
-            Level.ERROR,
-            operator.id,
-            f"{shown} is not valid before {facts.not_before:%Y-%m-%d %H:%M} UTC",
-            f"wait, or correct this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC",
-        )
-    if now > facts.not_after:
-        return Finding(Level.ERROR, operator.id, f"{shown} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC", _RENEW)
-    left = facts.not_after - now
-    if left <= EXPIRES_SOON:
-        return Finding(
-            Level.WARNING,
-            operator.id,
-            f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {_days(left)}",
-            _RENEW,
-        )
-    return Finding(
-        Level.OK, operator.id, f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {_days(left)}"
-    )
+def shows_its_chain(pair: Pair) -> Iterator[Finding]:
+    """Does the file hold the way from the certificate to its authority?"""
+    return chain_complete(pair.operator, pair.chain, pair.now)
+
+
+def serves_clients(pair: Pair) -> Iterator[Finding]:
+    """Is the certificate made for TLS clients?"""
+    return made_for_clients(pair.operator, pair.chain[0])
+
+
+PAIR_CHECKS: Final[Sequence[Callable[[Pair], Iterator[Finding]]]] = (
+    holds_now,
+    names_its_operator,
+    shows_its_chain,
+    serves_clients,
+)
 
 
 def _days(left: timedelta) -> str:

@@ -1,11 +1,55 @@
-"""Says what a finding is."""
+"""Names the checks, and says what one of them finds; `docs/check.md` has a row for each name."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from oicp_adapter.domain.errors import AdapterError, ConfigurationError, StoreError
 from oicp_adapter.domain.exit_codes import ExitCode
+
+
+class Check(StrEnum):
+    """The name of one check; scripts and the table of findings know it by this."""
+
+    SETTINGS = "settings"
+    OPERATORS = "settings.operators"
+    CONTROL = "control.exposure"
+    URL = "hub.url"
+    KEY_FILE = "client.key_file"
+    PAIR = "client.pair"
+    VALIDITY = "client.validity"
+    OPERATOR = "client.operator"
+    CHAIN = "client.chain"
+    PURPOSE = "client.purpose"
+    NAME = "hub.name"
+    CONNECTION = "hub.connection"
+    HUB_CERTIFICATE = "hub.certificate"
+    HANDSHAKE = "hub.handshake"
+    ACCEPTED = "hub.client_certificate"
+    INTERMEDIARY = "hub.intermediary"
+    ADMISSION = "hub.admission"
+    HUB_CLOCK = "hub.clock"
+    REFUSAL = "hub.last_answer"
+    FILE = "store.file"
+    STORE = "store.connection"
+    RIGHTS = "store.rights"
+    RELATIONS = "store.relations"
+    SCHEMA = "store.schema"
+    LIBRARY = "store.sqlite"
+    HINTS = "store.hints"
+    STORE_CLOCK = "store.clock"
+    INDEXES = "store.indexes"
+    TIMESTAMPS = "store.timestamps"
+    IDENTITY = "store.identity"
+    REJECTED = "fleet.rejected"
+    UNSERVED = "fleet.unserved"
+    UNMAPPED = "fleet.unmapped"
+    WINDOWS = "fleet.windows"
+    FLEET = "fleet.pushed"
+
+
+UNAVAILABLE: Final = 69
+"""What `check` exits with when a dependency is unavailable."""
 
 
 class Level(StrEnum):
@@ -22,6 +66,7 @@ class Finding:
     One thing that was looked at.
 
     Attributes:
+        check: Who looked.
         subject: What it is about: `settings`, `hub`, `control`, `store`, or an OperatorID.
         what: What was found.
         cure: What to do about it; empty: nothing.
@@ -30,6 +75,7 @@ class Finding:
         starts: The daemon starts in spite of this error, and tries by itself until it can push.
     """
 
+    check: Check
     level: Level
     subject: str
     what: str
@@ -38,8 +84,8 @@ class Finding:
     starts: bool = False
 
     @classmethod
-    def from_error(cls, subject: str, error: AdapterError) -> Self:
+    def from_error(cls, check: Check, subject: str, error: AdapterError) -> Self:
         """Make an error of one of ours."""
         if isinstance(error, ConfigurationError | StoreError):
-            return cls(Level.ERROR, subject, error.what, error.cure, error.exit_code)
-        return cls(Level.ERROR, subject, str(error), exit_code=error.exit_code)
+            return cls(check, Level.ERROR, subject, error.what, error.cure, error.exit_code)
+        return cls(check, Level.ERROR, subject, str(error), exit_code=error.exit_code)

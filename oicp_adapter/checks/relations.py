@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table
 
-from oicp_adapter.checks.finding import Finding, Level
+from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import KEY_SQL
 from oicp_adapter.store.relations import SETTINGS, relation_problems, shown_relation, source_of
@@ -43,7 +43,7 @@ def relation_errors(store: Store) -> Iterator[Finding]:
     """
     with store.reading() as connection:
         problems = list(relation_problems(connection))
-    yield from (Finding.from_error(SUBJECT, problem) for problem in problems)
+    yield from (Finding.from_error(Check.RELATIONS, SUBJECT, problem) for problem in problems)
 
 
 def relation_findings(store: Store) -> Iterator[Finding]:
@@ -59,9 +59,10 @@ def relation_findings(store: Store) -> Iterator[Finding]:
             is_large = _is_large(connection, table)
             indexed = _is_indexed(connection, table)
             odd = _odd_instants(connection, table) if store.dialect == "sqlite" else 0
-        yield Finding(Level.OK, SUBJECT, f"{shown} is read instead of {table.name}")
+        yield Finding(Check.RELATIONS, Level.OK, SUBJECT, f"{shown} is read instead of {table.name}")
         if is_large and not indexed:
             yield Finding(
+                Check.INDEXES,
                 Level.WARNING,
                 SUBJECT,
                 f"no index finds an EVSE in {shown} ({SETTINGS[table]}), so each look reads all of its rows",
@@ -69,6 +70,7 @@ def relation_findings(store: Store) -> Iterator[Finding]:
             )
         if odd:
             yield Finding(
+                Check.TIMESTAMPS,
                 Level.WARNING,
                 SUBJECT,
                 f"{odd} rows of {shown} ({SETTINGS[table]}) have a timestamp unlike 2026-03-29 01:00:00, UTC",

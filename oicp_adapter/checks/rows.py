@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Select, select
 
-from oicp_adapter.checks.finding import Finding, Level
+from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import EvseId, OperatorId, evse_key, operator_key
 from oicp_adapter.domain.statuses import is_removed, parse_status
@@ -88,16 +88,19 @@ def row_findings(store: Store, settings: Settings) -> Iterator[Finding]:
     tally = count_rows(_read(store), [operator.operator_keys for operator in settings.operators])
     for reason, (what, cure) in _WORDS.items():
         if count := tally.rejected.get(reason):
-            yield Finding(Level.WARNING, SUBJECT, f"{_number(count.rows)} {what}, as {count.shown()}", cure)
+            told = f"{_number(count.rows)} {what}, as {count.shown()}"
+            yield Finding(Check.REJECTED, Level.WARNING, SUBJECT, told, cure)
     for cure, counts in _by_cure(tally.unserved).items():
-        yield from _each(counts, "{number} {are} pushed by no lane since {key}, as {examples}", cure)
+        yield from _each(Check.UNSERVED, counts, "{number} {are} pushed by no lane since {key}, as {examples}", cure)
     yield from _each(
+        Check.UNMAPPED,
         tally.unmapped,
         "the status word {key} of {number} is published as Unknown, as {examples}",
         "write a word of OCPP or OCPI",
     )
     yield from _lost_windows(store)
-    yield Finding(Level.OK, SUBJECT, f"{tally.served} of {_number(tally.total)} {_are(tally.total)} pushed")
+    told = f"{tally.served} of {_number(tally.total)} {_are(tally.total)} pushed"
+    yield Finding(Check.FLEET, Level.OK, SUBJECT, told)
 
 
 def count_rows(rows: Iterable[StatusRow], lanes: Sequence[frozenset[str]]) -> "_Tally":
@@ -138,7 +141,7 @@ def _by_cure(counts: Mapping[Unserved, _Count]) -> Mapping[str, Mapping[str, _Co
     return found
 
 
-def _each(counts: Mapping[str, _Count], what: str, cure: str) -> Iterator[Finding]:
+def _each(check: Check, counts: Mapping[str, _Count], what: str, cure: str) -> Iterator[Finding]:
     most = Counter({key: count.rows for key, count in counts.items()}).most_common()
     named = [(key, rows, counts[key].shown()) for key, rows in most[:_KINDS]]
     if rest := most[_KINDS:]:
@@ -146,7 +149,7 @@ def _each(counts: Mapping[str, _Count], what: str, cure: str) -> Iterator[Findin
         named.append((f"{rest[0][0]} (and {len(rest) - 1} more like it)", rows, counts[rest[0][0]].shown()))
     for key, rows, examples in named:
         text = what.format(number=_number(rows), are=_are(rows), key=key, examples=examples)
-        yield Finding(Level.WARNING, SUBJECT, text, cure)
+        yield Finding(check, Level.WARNING, SUBJECT, text, cure)
 
 
 def _lost_windows(store: Store) -> Iterator[Finding]:
@@ -155,6 +158,7 @@ def _lost_windows(store: Store) -> Iterator[Finding]:
         shown = ", ".join(foreign_text(evse_id, _SHOWN) or "(empty)" for evse_id in evse_ids)
         what = "1 window names" if total == 1 else f"{total} windows name"
         yield Finding(
+            Check.WINDOWS,
             Level.WARNING,
             SUBJECT,
             f"{what} no EVSE of evse_status, as {shown}",

@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.checks import Finding, Level, run_checks
+from oicp_adapter.checks import Check, Finding, Level, run_checks
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json, print_table
 from oicp_adapter.settings import examine_settings
 
-_PRINTED: Final = ("level", "subject", "what", "cure")
+_PRINTED: Final = ("check", "level", "subject", "what", "cure")
 _STYLES: Final = {Level.ERROR: "red", Level.WARNING: "yellow", Level.OK: None}
 
 
@@ -21,13 +21,17 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Do not connect to the hub.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check settings, certificates and store; online also the TLS handshake with the hub, without an API call."""
+    """
+    Check settings, certificates and store; online also the way to the hub, without an API call.
+
+    Each finding has cause and cure; docs/check.md has more of each check, by its name.
+    """
     findings = list(_findings(context, online=not offline))
     if as_json:
         print_json([{name: getattr(each, name) for name in _PRINTED} for each in findings])
     else:
-        rows = [(each.level, each.subject, each.what, each.cure or None) for each in findings]
-        print_table(("", "about", "found", "cure"), rows, styles=[_STYLES[each.level] for each in findings])
+        rows = [(each.level, each.check, each.subject, each.what, each.cure or None) for each in findings]
+        print_table(("", "check", "about", "found", "cure"), rows, styles=[_STYLES[each.level] for each in findings])
     code = exit_code(findings)
     if code:
         note(consequence(findings))
@@ -59,11 +63,11 @@ def _keep(errors: int) -> str:
 def _findings(context: typer.Context, *, online: bool) -> Iterator[Finding]:
     settings, problems = examine_settings(invocation(context).config, None, os.environ)
     for problem in problems:
-        yield Finding.from_error("settings", problem)
+        yield Finding.from_error(Check.SETTINGS, "settings", problem)
     if settings is None:
         return
-    yield Finding(Level.OK, "settings", _configured(len(settings.operators)))
-    yield from run_checks(settings, online=online)
+    yield Finding(Check.SETTINGS, Level.OK, "settings", _configured(len(settings.operators)))
+    yield from run_checks(settings, online=online, environ=os.environ)
 
 
 def _configured(operators: int) -> str:

@@ -36,8 +36,8 @@ def run(
     findings = [found for found in run_checks(settings, online=False, fleet=False) if found.level is not Level.OK]
     for found in findings:
         note(f"{found.level}: {found.subject}: {found.what}: {found.cure}")
-    if any(found.level is Level.ERROR for found in findings):
-        raise typer.Exit(exit_code(findings))
+    if stopping := [found for found in findings if found.level is Level.ERROR and not found.starts]:
+        raise typer.Exit(exit_code(stopping))
     daemon = build_daemon(settings, repeats=repeats)
     if announce:
         print_json({"monitoring": daemon.url, "pid": os.getpid()})

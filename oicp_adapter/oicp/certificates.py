@@ -13,7 +13,8 @@ import re
 import ssl
 import stat
 import threading
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,41 @@ def inspect_certificate(path: Path) -> CertificateFacts:
         CertificateError: The file is missing, unreadable, or holds no readable certificate.
     """
     return _facts(_read_pem(path, "CERTIFICATE", "certificate"), path)
+
+
+def certificate_chain(path: Path) -> Sequence[x509.Certificate]:
+    """
+    Return the certificates of a PEM file in their order.
+
+    Raises:
+        CertificateError: The file is missing, unreadable, or holds no readable certificate.
+    """
+    pem = _read_pem(path, "CERTIFICATE", "certificate")
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as exc:
+        raise _unreadable(path, exc) from exc
+
+
+def system_authorities() -> frozenset[x509.Name]:
+    """Return the names of the authorities in the system's trust store; none: there is no store, or it is a folder."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        _trust(context, None)
+    except CertificateError:
+        return frozenset()
+    known = (read_der(der) for der in context.get_ca_certs(binary_form=True))
+    return frozenset(each.subject for each in known if each is not None)
+
+
+def read_der(der: bytes) -> x509.Certificate | None:
+    """Read somebody else's certificate; None: it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stores hold old authorities with numbers that RFC 5280 does not allow
+        try:
+            return x509.load_der_x509_certificate(der)
+        except ValueError:
+            return None
 
 
 def key_permissions_problem(path: Path) -> str | None:
@@ -370,9 +406,13 @@ def _facts(pem: bytes, path: Path) -> CertificateFacts:
             operator_words=_operator_words(texts),
         )
     except ValueError as exc:
-        raise CertificateError(
-            f"certificate {path} cannot be read ({foreign_text(exc)})", cure="check it with openssl x509 -noout -text"
-        ) from exc
+        raise _unreadable(path, exc) from exc
+
+
+def _unreadable(path: Path, exc: ValueError) -> CertificateError:
+    return CertificateError(
+        f"certificate {path} cannot be read ({foreign_text(exc)})", cure="check it with openssl x509 -noout -text"
+    )
 
 
 def _texts(name: x509.Name, oid: x509.ObjectIdentifier) -> list[str]:

@@ -47,6 +47,28 @@ def create(path: Path) -> None:
     _open(path, "rwc").close()
 
 
+def writing_problem(path: Path) -> StoreSchemaError | None:
+    """
+    Say why this user may not write to a file that it can open, without opening it; None: nothing that can be seen.
+
+    SQLite opens such a file for reading and says nothing until the first write. Beside the file it makes two more.
+    """
+    journals = [path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm")]
+    for each in (path, *(journal for journal in journals if journal.exists())):
+        if path.is_file() and not os.access(each, os.W_OK):
+            what = f"this user may not write the store's file {foreign_text(each)}{_mounted(each)}"
+            return StoreSchemaError(what, cure=RIGHTS)
+    if path.is_file() and not os.access(path.parent, os.W_OK | os.X_OK):
+        folder = foreign_text(path.parent)
+        what = f"this user may not write in {folder}{_mounted(path.parent)}, where SQLite keeps its journal"
+        return StoreSchemaError(what, cure=RIGHTS)
+    return None
+
+
+def _mounted(path: Path) -> str:
+    return ", whose file system is mounted read-only" if os.statvfs(path).f_flag & os.ST_RDONLY else ""
+
+
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     address = f"{path.as_uri()}?mode={mode}"
     try:

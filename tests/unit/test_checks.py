@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oicp_adapter.checks import Finding, Level, run_checks
+from oicp_adapter.checks import Check, Finding, Level, run_checks
 from oicp_adapter.cli.check import consequence, exit_code
 from oicp_adapter.oicp.development_pki import create_development_pki
 from oicp_adapter.settings import Settings, load_settings
@@ -129,8 +129,8 @@ def test_the_fleet_is_read_only_when_wanted(tmp_path: Path) -> None:
     ("codes", "expected"), [([], 0), ([69], 69), ([78], 78), ([69, 78, 69], 78)], ids=["none", "69", "78", "both"]
 )
 def test_what_must_be_corrected_here_outranks_what_is_unavailable(codes: list[int], expected: int) -> None:
-    findings = [Finding(ERROR, "x", "y", exit_code=code) for code in codes]
-    assert exit_code([*findings, Finding(Level.WARNING, "x", "y")]) == expected
+    findings = [Finding(Check.STORE, ERROR, "x", "y", exit_code=code) for code in codes]
+    assert exit_code([*findings, Finding(Check.STORE, Level.WARNING, "x", "y")]) == expected
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,10 @@ def test_what_must_be_corrected_here_outranks_what_is_unavailable(codes: list[in
 def test_what_keeps_the_daemon_from_starting_is_told_from_what_keeps_it_from_pushing(
     starting: int, pushing: int, said: str
 ) -> None:
-    findings = [Finding(ERROR, "store", "x")] * starting + [Finding(ERROR, "DE*ABC", "x", starts=True)] * pushing
-    assert consequence([*findings, Finding(Level.WARNING, "x", "y")]) == said
+    findings = [Finding(Check.STORE, ERROR, "store", "x")] * starting + [
+        Finding(Check.NAME, ERROR, "DE*ABC", "x", starts=True)
+    ] * pushing
+    assert consequence([*findings, Finding(Check.STORE, Level.WARNING, "x", "y")]) == said
 
 
 def test_an_unreachable_hub_does_not_keep_the_daemon_from_starting(tmp_path: Path) -> None:

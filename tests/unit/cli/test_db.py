@@ -94,4 +94,4 @@ def test_check_warns_of_windows_of_no_evse(folder: Path) -> None:
         connection.exec_driver_sql("INSERT INTO temporary_status (evse_id, status) VALUES ('DE*NOP*E1', 'Blocked')")
     findings = json.loads(call(folder, "check", "--offline", "--json").stdout)
     assert "1 window names no EVSE of evse_status, as DE*NOP*E1" in [each["what"] for each in findings]
-    assert {tuple(each) for each in findings} == {("level", "subject", "what", "cure")}
+    assert {tuple(each) for each in findings} == {("check", "level", "subject", "what", "cure")}
