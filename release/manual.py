@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import typer.main
 
+from docs.generate.meanings import meanings
 from oicp_adapter import __version__
 from oicp_adapter.cli import main as command_line
+from oicp_adapter.domain.exit_codes import ExitCode
 
 PAGE: Final = Path(__file__).parents[1] / "share" / "man" / "man1" / "oicp-adapter.1"
 NAME: Final = command_line.NAME
@@ -126,13 +128,9 @@ def placeholder(option: Any) -> str:
 
 
 def exit_codes() -> Iterator[str]:
-    """Yield an entry for each exit code that the command line's own docstring names."""
-    stated = re.search(r"Exit codes: (.+?)\.", str(command_line.__doc__), re.DOTALL)
-    if stated is None:
-        raise SystemExit("the docstring of cli/main.py names no exit codes")
-    for entry in " ".join(stated[1].split()).split(", "):
-        code, _, meaning = entry.partition(" ")
-        yield from (".TP", rf"\fB{int(code)}\fR", text(f"{meaning[0].upper()}{meaning[1:]}."))
+    """Yield an entry for each exit code."""
+    for code, meaning in meanings(ExitCode).items():
+        yield from (".TP", rf"\fB{code.value}\fR", text(meaning))
 
 
 def text(words: str) -> str:

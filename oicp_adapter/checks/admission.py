@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from oicp_adapter.checks.finding import UNAVAILABLE, Check, Finding, Level
+from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.visit import Reply, Visit
-from oicp_adapter.domain.errors import ConfigurationError, foreign_text
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.exit_codes import ExitCode
 
 _REDIRECTS: Final = range(300, 400)
 _TROUBLE: Final = range(500, 600)
@@ -32,7 +33,7 @@ class _Judgement(NamedTuple):
     level: Level
     what: str
     cure: str = ""
-    exit_code: int = ConfigurationError.exit_code
+    exit_code: ExitCode = ExitCode.CONFIGURATION
 
 
 def address_admitted(visit: Visit) -> Iterator[Finding]:
@@ -78,7 +79,7 @@ def _forbidden(acknowledged_at: datetime | None) -> _Judgement:
             "ask Hubject to let in the address that this network has outside, for QA and production apart; if a proxy"
             " of your own answers here, let the connection pass it unopened"
         )
-        return _Judgement(Level.ERROR, what, cure, UNAVAILABLE)
+        return _Judgement(Level.ERROR, what, cure, ExitCode.UNAVAILABLE)
     when = f"{acknowledged_at:%Y-%m-%d %H:%M} UTC"
     return _Judgement(
         Level.WARNING,

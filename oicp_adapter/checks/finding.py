@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Self
 
 from oicp_adapter.domain.errors import AdapterError, ConfigurationError, StoreError
 from oicp_adapter.domain.exit_codes import ExitCode
@@ -46,10 +46,6 @@ class Check(StrEnum):
     UNMAPPED = "fleet.unmapped"
     WINDOWS = "fleet.windows"
     FLEET = "fleet.pushed"
-
-
-UNAVAILABLE: Final = 69
-"""What `check` exits with when a dependency is unavailable."""
 
 
 class Level(StrEnum):

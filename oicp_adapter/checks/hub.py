@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Final
 
 from oicp_adapter.checks.admission import address_admitted, refuses_certificate
-from oicp_adapter.checks.finding import UNAVAILABLE, Check, Finding, Level
+from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.hub_certificate import hub_certificate
 from oicp_adapter.checks.visit import Stage, Visit, offset
 from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.exit_codes import ExitCode
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that differ by less are not worth a word: the `Date` header has no fraction, and an answer takes its time."""
@@ -192,7 +193,7 @@ def _refusal(visit: Visit) -> tuple[str, str] | None:
 
 
 def _unavailable(check: Check, visit: Visit, what: str, cure: str) -> Finding:
-    return Finding(check, Level.ERROR, visit.operator.id, what, cure, UNAVAILABLE, starts=True)
+    return Finding(check, Level.ERROR, visit.operator.id, what, cure, ExitCode.UNAVAILABLE, starts=True)
 
 
 def _said(visit: Visit) -> str:

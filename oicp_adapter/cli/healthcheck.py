@@ -16,8 +16,7 @@ import typer
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note
 from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
-
-UNAVAILABLE: Final = 69
+from oicp_adapter.domain.exit_codes import ExitCode
 
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -42,7 +41,7 @@ def healthcheck(
     complaint = ask(url, timeout)
     if complaint is not None:
         note(f"{url}: {complaint}")
-        raise typer.Exit(UNAVAILABLE)
+        raise typer.Exit(ExitCode.UNAVAILABLE)
 
 
 def address(host: str, port: int, path: str) -> str:
