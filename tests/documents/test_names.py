@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import oicp_adapter
+from oicp_adapter.checks.finding import Check
 from oicp_adapter.settings import KNOWN, examine_settings
 from oicp_adapter.sync.answers import Effect
 from tests.documents.conftest import PAGES, blocks, name, prose, quoted
@@ -43,10 +44,11 @@ def texts(argument):
 
 
 EVENTS = {event for event in events() if DOTTED.fullmatch(event)}
+CHECKS = {each.value for each in Check}
 
 
 def is_known(section, key):
-    return key in KNOWN.get(section, ()) or f"{section}.{key}" in EVENTS
+    return key in KNOWN.get(section, ()) or f"{section}.{key}" in EVENTS | CHECKS
 
 
 def unknown(page, text):
