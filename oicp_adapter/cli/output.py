@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from rich.console import Console
@@ -23,6 +24,9 @@ _UNCUT: Final = 100_000
 """Columns of a page that nobody looks at; wide enough for any table."""
 
 _CELL_LIMIT: Final = 500
+
+ROWS_AT_ONCE: Final = 1000
+"""Rows of a table that are held, for their widths, before they are printed."""
 
 
 def stdout_console() -> Console:
@@ -64,20 +68,25 @@ def note(text: str) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, styles: Sequence[str | None] = ()) -> None:
     """
-    Print a table on stdout.
+    Print a table on stdout; a long one in parts, each with its headings, so that a fleet is never held whole.
 
     Args:
         columns: Headings.
         rows: One value a column; see `plain`.
-        styles: A rich style a row, None or missing: none.
+        styles: A rich style for each of the first rows, None or missing: none.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for number, row in enumerate(rows):
-        style = styles[number] if number < len(styles) else None
-        table.add_row(*(Text(plain(value)) for value in row), style=style)
-    stdout_console().print(table)
+    left, console = iter(rows), stdout_console()
+    page = list(islice(left, ROWS_AT_ONCE))
+    while True:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for number, row in enumerate(page):
+            style = styles[number] if number < len(styles) else None
+            table.add_row(*(Text(plain(value)) for value in row), style=style)
+        console.print(table)
+        if not (page := list(islice(left, ROWS_AT_ONCE))):
+            return
 
 
 def print_json(value: object) -> None:

@@ -51,8 +51,8 @@ from oicp_adapter.store.types import read_text
 STATEMENT_TIMEOUT: Final = 30_000
 """Milliseconds after which PostgreSQL gives a statement up; a sweep's page takes a hundredth of it."""
 
-WHOLE_TABLE_TIMEOUT: Final = 10 * STATEMENT_TIMEOUT
-"""The same for the few statements over a whole fleet, which grow with it."""
+WHOLE_TABLE_TIMEOUT: Final = 3 * STATEMENT_TIMEOUT
+"""The same for the few statements over a whole fleet, which grow with it; less than a process may stand still."""
 
 WHOLE_TABLE_MEMORY: Final = "64MB"
 """What a sort or a hash of such a statement may take in the server before it uses the disk."""
@@ -132,7 +132,8 @@ class Store:
         self._name = f"the store {foreign_text(self.path)}" if self.path is not None else "the store"
         self._clock = clock
         self.relations = relations
-        self._own = _engine(url, self.dialect, pooled=False)
+        # A plan that is kept for named relations, which may have no index, would compare each key with each row.
+        self._own = _engine(url, self.dialect, pooled=False, keeps_plans=not relations.named())
         self._pooled = self._own if self.dialect == "sqlite" else _engine(url, self.dialect, pooled=True)
         for engine in {self._own, self._pooled}:
             name_relations(engine, relations)
@@ -343,7 +344,7 @@ def _refuse_aborted(connection: Connection) -> None:
         raise StoreUnavailableError("a statement failed, so the transaction cannot be committed", cure=WAIT)
 
 
-def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
+def _engine(url: URL, dialect: Dialect, *, pooled: bool, keeps_plans: bool = False) -> Engine:
     if dialect == "sqlite":
         path = Path(str(url.database)).absolute()
         engine = create_engine(url, poolclass=NullPool, creator=partial(connect, path), hide_parameters=True)
@@ -357,7 +358,7 @@ def _engine(url: URL, dialect: Dialect, *, pooled: bool) -> Engine:
     else:
         engine = create_engine(url, poolclass=NullPool, connect_args=_POSTGRESQL_CONNECT, hide_parameters=True)
     event.listen(engine, "connect", _prepare_postgresql)
-    if not pooled:
+    if keeps_plans:
         event.listen(engine, "connect", _settle_session)
     event.listen(engine, "begin", _begin_postgresql)
     return engine

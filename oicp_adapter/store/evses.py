@@ -294,22 +294,13 @@ def _why_not(row: StatusRow, page: _Page, lane: LaneScope | None) -> Rejected | 
 
 def _withdrawals(store: Store, lane: LaneScope, wanted: _Wanted) -> Iterator[EvseOverview]:
     """Stream what the hub may hold although no row stands for it any more."""
-    held = select(ledger.c.evse_id, ledger.c.canonical).where(
-        ledger.c.lane == lane.lane, may_be_at_the_hub(), ledger.c.withdrawn_at.is_(None)
-    )
-    if wanted.keys is not None:
-        held = held.where(among(ledger.c.canonical, wanted.keys))
-    last = wanted.after or ""
-    while True:
-        statement = held.where(ledger.c.evse_id > last).order_by(ledger.c.evse_id).limit(wanted.page)
+    leaving = [canonical for _, canonical in sorted(_leaving(store, lane, wanted))]
+    for start in range(0, len(leaving), wanted.page):
         with store.reading(by_key=True) as connection:
             now = store.now(connection)
             position = read_position(connection, lane.lane)
-            page = connection.execute(statement).all()
-            canonicals = {row.canonical for row in page}
-            leaving = canonicals - standing(connection, canonicals, lane.operator_keys)
-            entries = sorted(read_entries(connection, lane.lane, leaving).values(), key=attrgetter("evse_id"))
-        for entry in entries:
+            found = read_entries(connection, lane.lane, leaving[start : start + wanted.page])
+        for entry in sorted(found.values(), key=attrgetter("evse_id")):
             yield EvseOverview(
                 evse_id=entry.evse_id,
                 operator_id=None,
@@ -323,9 +314,32 @@ def _withdrawals(store: Store, lane: LaneScope, wanted: _Wanted) -> Iterator[Evs
                 state=_state(entry, None, position),
                 now=now,
             )
+
+
+def _leaving(store: Store, lane: LaneScope, wanted: _Wanted) -> Iterator[tuple[str, CanonicalEvseId]]:
+    """
+    Yield EvseID and key of what the hub may hold and no row stands for, in the order of the keys.
+
+    The ledger is read by its primary key: in the order of the EvseIDs each page would have to sort all of it.
+    """
+    held = select(ledger.c.evse_id, ledger.c.canonical).where(
+        ledger.c.lane == lane.lane, may_be_at_the_hub(), ledger.c.withdrawn_at.is_(None)
+    )
+    if wanted.keys is not None:
+        held = held.where(among(ledger.c.canonical, wanted.keys))
+    if wanted.after is not None:
+        held = held.where(ledger.c.evse_id > wanted.after)
+    last = ""
+    while True:
+        statement = held.where(ledger.c.canonical > last).order_by(ledger.c.canonical).limit(wanted.page)
+        with store.reading(by_key=True) as connection:
+            page = connection.execute(statement).all()
+            canonicals = {row.canonical for row in page}
+            gone = canonicals - standing(connection, canonicals, lane.operator_keys)
+        yield from ((row.evse_id, row.canonical) for row in page if row.canonical in gone)
         if len(page) < wanted.page:
             return
-        last = page[-1].evse_id
+        last = page[-1].canonical
 
 
 def _state(entry: Entry | None, published: Any, position: Position) -> EvseState:

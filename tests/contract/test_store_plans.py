@@ -1,5 +1,7 @@
 """What is done for each change finds its rows by index, also on tables that were just filled and never analysed."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import event
 
@@ -9,7 +11,7 @@ from oicp_adapter.store.hints import deletion
 from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.overview import lane_backlog
 from oicp_adapter.store.position import intent_deletion, position_write
-from oicp_adapter.sync.model import Position
+from oicp_adapter.sync.model import Position, Presence
 
 SHARED = ("evse_status", "temporary_status")
 OWN = ("oicp_ledger", "oicp_hint")
@@ -85,6 +87,17 @@ def test_a_page_of_the_ledger_looks_its_evses_up_by_key(lane: LaneStore, plans):
 def test_showing_single_evses_scans_no_shared_table(store, lane: LaneStore, plans):
     assert len(list(evse_overviews(store, [lane.scope], StatusMapping(), ["DE*ABC*E7"]))) == 1
     assert scans(plans, SHARED) == []
+
+
+def test_showing_a_whole_fleet_sorts_nothing_and_reads_each_page_by_its_key(store, lane: LaneStore, plans):
+    with lane.transaction() as books:
+        seen = books.observe_these([f"DEABCE{number}" for number in range(1, 3000)])
+        books.save([replace(each.entry, presence=Presence.PRESENT, attempt=1) for each in seen])
+    plans.clear()
+    assert len(list(evse_overviews(store, [lane.scope], StatusMapping()))) == 3000
+    assert any("oicp_ledger" in line for line in plans)
+    assert [line for line in plans if "Sort" in line or "TEMP B-TREE FOR ORDER" in line] == []
+    assert scans(plans, ("oicp_ledger",)) == []
 
 
 def test_what_is_open_is_found_by_its_index_and_not_by_walking_the_fleet(store, lane: LaneStore, plans):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oicp_adapter.cli.output import note, plain, print_json, print_json_array, print_table, progress
+from oicp_adapter.cli.output import ROWS_AT_ONCE, note, plain, print_json, print_json_array, print_table, progress
 
 
 @given(st.text(max_size=600))
@@ -67,3 +67,19 @@ def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str
     with progress("importing", 3) as advance:
         advance(3)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_table_is_printed_in_parts_before_all_of_it_is_known(capsys):
+    seen = []
+
+    def rows():
+        for number in range(2 * ROWS_AT_ONCE + 1):
+            if number == 2 * ROWS_AT_ONCE:
+                seen.append(capsys.readouterr().out)
+            yield (f"E{number}",)
+
+    print_table(("evse",), rows())
+    lines = (seen[0] + capsys.readouterr().out).split()
+    assert seen[0].split()[-1] == f"E{2 * ROWS_AT_ONCE - 1}"
+    assert lines.count("evse") == 3
+    assert len(lines) == 2 * ROWS_AT_ONCE + 4
