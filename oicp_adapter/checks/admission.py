@@ -16,10 +16,10 @@ from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.visit import Reply, Visit
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.exit_codes import ExitCode
+from oicp_adapter.sync.classify import refuses_certificate
 
 _REDIRECTS: Final = range(300, 400)
 _TROUBLE: Final = range(500, 600)
-_CERTIFICATE_PAGES: Final = (400, 495, 496)
 
 CODE_CURES: Final[Mapping[str, str]] = {
     "017": "let operators.id be the OperatorID of the certificate, exactly as spelled there, and the certificate hold",
@@ -39,7 +39,7 @@ class _Judgement(NamedTuple):
 def address_admitted(visit: Visit) -> Iterator[Finding]:
     """Is this machine's address let through to the hub's calls?"""
     reply = visit.reply
-    if reply is None or refuses_certificate(reply):
+    if reply is None or refuses_certificate(reply.status, reply.body):
         return
     level, what, cure, exit_code = _judged(visit, reply)
     text = f"{visit.where} {what} (HTTP {reply.status} to a GET of its base, which is no call)"
@@ -86,11 +86,6 @@ def _forbidden(acknowledged_at: datetime | None) -> _Judgement:
         f"answers with a page of its front proxy, though the hub acknowledged a push at {when}",
         "nothing, unless pushes fail: then ask Hubject to let this machine's address in",
     )
-
-
-def refuses_certificate(reply: Reply) -> bool:
-    """Tell whether a front proxy refuses our certificate in a page: nginx finishes the handshake and then says so."""
-    return reply.status in _CERTIFICATE_PAGES and b"SSL certificate" in reply.body
 
 
 def oicp_code(body: bytes) -> str | None:

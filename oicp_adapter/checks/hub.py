@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from oicp_adapter.checks.admission import address_admitted, refuses_certificate
+from oicp_adapter.checks.admission import address_admitted
 from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.hub_certificate import hub_certificate
 from oicp_adapter.checks.visit import Stage, Visit, offset
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.exit_codes import ExitCode
+from oicp_adapter.sync.classify import refuses_certificate
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that differ by less are not worth a word: the `Date` header has no fraction, and an answer takes its time."""
@@ -111,7 +112,7 @@ def client_certificate_accepted(visit: Visit) -> Iterator[Finding]:
             f"{visit.where} closed the connection {after}{_said(visit)}",
             "the hub may refuse the client certificate without saying so: ask Hubject if pushes fail",
         )
-    elif visit.stage is Stage.DONE and (reply := visit.reply) and refuses_certificate(reply):
+    elif visit.stage is Stage.DONE and (reply := visit.reply) and refuses_certificate(reply.status, reply.body):
         yield Finding(
             Check.ACCEPTED,
             Level.ERROR,

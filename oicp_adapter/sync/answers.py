@@ -97,7 +97,7 @@ class Reason(StrEnum):
     """The TLS handshake failed for another cause than our certificate, as an authority that `hub.ca_file` lacks."""
 
     CERTIFICATE = "certificate"
-    """The hub's TLS refused the client certificate; only a person ends it."""
+    """The client certificate was refused, in TLS or by a page of a front proxy; only a person ends it."""
 
     TIMEOUT = "timeout"
     """No complete answer within `hub.request_timeout`; whether it was applied is not known."""

@@ -91,6 +91,7 @@ _FAULTS: Final[Mapping[TransportFault, tuple[Scope, Reason]]] = MappingProxyType
         TransportFault.CUT: (Scope.HUB, Reason.CUT),
     }
 )
+_CERTIFICATE_PAGES: Final = frozenset({HTTPStatus.BAD_REQUEST, 495, 496})
 _RECORD_INDEX: Final = re.compile(r"evseStatusRecord\[(\d{1,7})\]", re.IGNORECASE)
 _ABOUT_A_RECORD: Final = re.compile(r"evse|record", re.IGNORECASE)
 """A partner, an offer or a page that is not found says nothing about a record."""
@@ -117,11 +118,25 @@ def classify(answer: Answer, records: int) -> Verdict:
     """
     if answer.fault is not None:
         return _judge_fault(answer)
+    if refuses_certificate(answer.http_status, answer.body):
+        return Verdict(Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.CERTIFICATE, detail=_words(answer))
     if answer.http_status == HTTPStatus.OK:
         return _judge_acknowledgement(answer)
     if answer.http_status == HTTPStatus.BAD_REQUEST:
         return _judge_bad_request(answer, records)
     return _judge_status(answer, answer.http_status or 0)
+
+
+def refuses_certificate(status: int | None, body: bytes) -> bool:
+    """
+    Tell whether a front proxy refuses the client certificate in a page.
+
+    nginx ends the handshake whatever the certificate, and answers the first request with such a page; else it would be
+    taken for a refusal of the records.
+
+    Source: nginx, ngx_http_ssl_module, "Error Processing"; Hubject's help page on certificates tells of its HTTP 400.
+    """
+    return status in _CERTIFICATE_PAGES and not body.lstrip().startswith(b"{") and b"SSL certificate" in body
 
 
 def parse_retry_after(header: str | None, date: datetime | None) -> timedelta | None:

@@ -260,3 +260,20 @@ def test_no_retry_after_header_is_an_error_of_ours_or_an_absurd_wait(header: str
 def test_retry_after_counts_where_the_hub_asks_everyone_to_wait(http_status: int, wanted: int | None) -> None:
     wait = classify(answered(http_status, retry_after="7"), 1).retry_after
     assert wait == (None if wanted is None else timedelta(seconds=wanted))
+
+
+@pytest.mark.parametrize("status", [400, 495, 496])
+@pytest.mark.parametrize("said", [b"The SSL certificate error", b"No required SSL certificate was sent"])
+def test_a_front_proxys_page_about_our_certificate_is_about_the_account_and_no_record(status: int, said: bytes) -> None:
+    page = b"<html>\r\n<head><title>400 " + said + b"</title></head>\r\n<body>nginx</body>\r\n</html>\r\n"
+    verdict = classify(answered(status, page), 3)
+    assert (verdict.effect, verdict.scope, verdict.reason) == (Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.CERTIFICATE)
+    assert verdict.bad_records == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, b'{"message": "no SSL certificate in evse"}'), (400, HTML), (502, b"<html>SSL certificate</html>")],
+)
+def test_what_only_looks_like_such_a_page_is_judged_as_before(status: int, body: bytes) -> None:
+    assert classify(answered(status, body), 3).reason is not Reason.CERTIFICATE
