@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from oicp_adapter.oicp.client import PushRequest
 from oicp_adapter.simulator.hub import Hub, HubOptions
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Progress
 from oicp_adapter.sync.model import Policy
 from reliability.seeds.bench import Bench
@@ -136,29 +137,28 @@ class VirtualClient:
         return Answer(Progress.SENT, http_status=answer.http_status, body=answer.body, process_id="virtual")
 
 
-class VirtualLane(LaneWorker):
+class VirtualStore(LaneStore):
     """
-    A lane's worker whose pages of a sweep take time.
+    A lane's store whose pages of a sweep take time.
 
     Attributes:
-        page: Called after each page.
+        clock: Seconds of virtual time.
+        paged: Called after each page.
         swept: Called with the seconds that a whole sweep took.
     """
 
-    page: Callable[[], None]
+    clock: Callable[[], float]
+    paged: Callable[[], None]
     swept: Callable[[float], None]
-    _began: float | None = None
 
-    def _advance_sweep(self) -> bool:
-        began = self._clock()
-        advanced = super()._advance_sweep()
-        if advanced:
-            self._began = began if self._began is None else self._began
-            self.page()
-            if self._sweep is None:
-                self.swept(self._clock() - self._began)
-                self._began = None
-        return advanced
+    def sweep(self, *, asserted_before: datetime | None = None, page: int | None = None) -> Iterator[SweepPage]:
+        """Do what a sweep does, and let it take its time."""
+        began = self.clock()
+        for each in super().sweep(asserted_before=asserted_before, page=page):
+            self.paged()
+            yield each
+        self.paged()
+        self.swept(self.clock() - began)
 
 
 class VirtualSite:
@@ -232,8 +232,8 @@ class VirtualSite:
         """Let a worker begin to carry a fleet's changes."""
         key, client = operator_key(fleet.operator), VirtualClient(self, fleet)
         scope = LaneScope(key, frozenset({key}))
-        store = LaneStore(bench.store, scope, _MAPPING)
-        worker = VirtualLane(
+        store = VirtualStore(bench.store, scope, _MAPPING)
+        worker = LaneWorker(
             LaneIdentity(
                 fleet.operator,
                 "Virtual",
@@ -262,8 +262,9 @@ class VirtualSite:
             store.close()
 
         actor = client.actor = Actor(self.world, fleet.operator, live)
-        worker.page = partial(self.processor.work, actor, self.costs.page)
-        worker.swept = self.sweeps.append
+        store.clock = self.world.seconds
+        store.paged = partial(self.processor.work, actor, self.costs.page)
+        store.swept = self.sweeps.append
         actor.begin(0)
 
     def _all_is_known(self) -> bool:

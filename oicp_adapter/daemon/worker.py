@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from oicp_adapter.daemon.lane_sweep import LaneSweep
 from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.trust import StoreTrust
 from oicp_adapter.daemon.witness import MemoryWitness, Witness
@@ -19,7 +20,6 @@ from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.oicp.client import HubClient, PushRequest
 from oicp_adapter.store.lanes import LaneStore, LaneTransaction, Look
-from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
@@ -53,9 +53,6 @@ LOOK_AHEAD: Final = 100
 
 CLOCK_STEP: Final = timedelta(seconds=1)
 """A clock that went back further was set back; less is how clocks are."""
-
-SWEEP_AGAIN: Final = timedelta(seconds=5)
-"""A sweep of which a page failed begins anew after this; what no hint announced is found by it alone."""
 
 FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
 """A full load that is due but must wait for a clean ledger is reconsidered this often."""
@@ -158,13 +155,10 @@ class LaneWorker:
         )
         self._policy = policy
         self._mapping = mapping
-        self._sweep_every = sweep_every
+        self._sweep = LaneSweep(resources.store, resources.telemetry, sweep_every)
         self._shadow = shadow
         self._exchange: tuple[Push, Answer] | None = None
         self._epoch: int | None = None
-        self._sweep: Iterator[SweepPage] | None = None
-        self._sweep_failed = False
-        self._doubted_before: datetime | None = None
         self._now = datetime.min.replace(tzinfo=UTC)
         self._idle_look = IDLE_LOOK[self._store.store.dialect]
         self._due: dict[str, datetime] = {}
@@ -188,7 +182,7 @@ class LaneWorker:
         if push is not None:
             self.send(push)
             self.record()
-        swept = self._advance_sweep()
+        swept = self._epoch is not None and self._sweep.advance(self._now)
         if push is not None or swept:
             return timedelta()
         return self._pause()
@@ -199,6 +193,7 @@ class LaneWorker:
         self._trust.heed_clock(look.now)
         if self._now - look.now > CLOCK_STEP:
             self._due.clear()  # what was due at instants that are far away now
+            self._sweep.forget_schedule()
         self._now = look.now
         self._next_due = look.due_at
         self._telemetry.hintless(self._store.hintless)
@@ -258,7 +253,7 @@ class LaneWorker:
         if settled is None:
             self._telemetry.overtaken(push.intent, answer.process_id)
             return
-        self._sweep_what_is_in_doubt(settled.position)
+        self._sweep.doubt(settled.position.doubted_before)
         self._show_state(settled.position, None, now)
         self._telemetry.recorded(
             push.intent, push.work, answer=answer, verdict=verdict, settled=settled, size=push.request.count, now=now
@@ -352,14 +347,13 @@ class LaneWorker:
         if self._epoch is not None:
             self._telemetry.lost(position.holder, position.epoch)
         self._epoch = None
-        self._sweep = None
+        self._sweep.stop()
         self._telemetry.state(LaneState.STANDBY)
 
     def _take_over(self, position: Position) -> None:
         self._telemetry.taken(position.epoch)
         self._epoch = position.epoch
-        self._doubted_before = position.doubted_before
-        self._sweep = self._store.sweep(asserted_before=position.doubted_before)
+        self._sweep.begin(position.doubted_before)
 
     def _clear_intent(self, books: LaneTransaction, position: Position) -> Position:
         """Put in doubt what an earlier holder, or this one before an error, left open; not before its silence ends."""
@@ -377,14 +371,8 @@ class LaneWorker:
         self._next_due = books.now
         books.clear_intent()
         self._telemetry.abandoned(intent)
-        self._sweep_what_is_in_doubt(settled.position)
+        self._sweep.doubt(settled.position.doubted_before)
         return settled.position
-
-    def _sweep_what_is_in_doubt(self, position: Position) -> None:
-        """Start a sweep when a full load was lost: only the sweep can bring back every EVSE of the lane."""
-        if position.doubted_before != self._doubted_before:
-            self._doubted_before = position.doubted_before
-            self._sweep = self._store.sweep(asserted_before=position.doubted_before)
 
     def _next_push(self, books: LaneTransaction, position: Position) -> Push | None:
         if self._full_load_is_due(books, position):
@@ -452,8 +440,7 @@ class LaneWorker:
 
     def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
         first = position.attempt == 0
-        sweeping = self._sweep is not None or self._sweep_failed
-        if self._shadow or (sweeping and not first) or not self._is_due("full_load"):
+        if self._shadow or (self._sweep.under_way and not first) or not self._is_due("full_load"):
             return False
         if not full_load_due(position, books.now, self._policy):
             return False
@@ -465,7 +452,7 @@ class LaneWorker:
         first = position.attempt == 0
         if first and books.drop_hints():
             # Those of a whole fleet: it carries what they speak of, and a sweep looks at all that it leaves out.
-            self._sweep = self._store.sweep(asserted_before=position.doubted_before)
+            self._sweep.begin(position.doubted_before)
         late = position.debt_at is not None and position.debt_at > books.now
         if late or not books.clean():
             self._telemetry.full_load_postponed("the ledger has doubts, debts, refusals or withdrawals")
@@ -487,31 +474,6 @@ class LaneWorker:
         elif verdict.effect is Effect.UNKNOWN:
             books.doubt_full_load(intent=intent, policy=self._policy)
         books.drop_full_load()
-
-    def _advance_sweep(self) -> bool:
-        """Compare one more page of the store with the ledger, or start over when that is due; False: neither."""
-        if self._epoch is None:
-            return False
-        if self._sweep is None:
-            if not self._is_due("sweep"):
-                return False
-            self._sweep = self._store.sweep(asserted_before=self._doubted_before)
-            self._store.recognised = False  # behind a pooler another server may have taken over unseen
-            if self._store.hintless is not None:
-                self._store.close()  # the next connection finds out whether the hints were repaired
-        try:
-            page = next(self._sweep, None)
-        except Exception:
-            self._sweep, self._sweep_failed = None, True  # else its end would be taken for that of a whole one
-            self._due["sweep"] = self._now + SWEEP_AGAIN
-            raise
-        if page is not None:
-            self._telemetry.swept_page(page)
-            return True
-        self._sweep, self._sweep_failed = None, False
-        self._due["sweep"] = self._now + self._sweep_every
-        self._telemetry.swept(self._now)
-        return True
 
     def _judged(self, push: Push, verdict: Verdict, now: datetime) -> Exchange:
         work = {item.record.canonical: item for item in push.work}

@@ -149,7 +149,7 @@ def test_a_crash_while_a_full_load_is_out_puts_everything_in_doubt(bench):
     bench.fleet(8)
     first = bench.lane(holder="one", **DAILY)
     while (push := first.worker.prepare()) is None:
-        first.worker._advance_sweep()
+        first.worker._sweep.advance(bench.clock.now())
     assert push.intent.action is Action.FULL_LOAD
     first.worker.send(push)
     second = bench.lane(holder="two", **DAILY)
