@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-import httpcore
 import httpx
 
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
@@ -23,7 +22,7 @@ from oicp_adapter.oicp.body import Body, PushRequest
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.faults import NETWORK_ERRORS, fault_of
 from oicp_adapter.oicp.messages import PROCESS_ID_HEADER, push_path
-from oicp_adapter.oicp.network import Exchange, Line, Stage, Stream, boottime
+from oicp_adapter.oicp.network import Exchange, Line, boottime
 from oicp_adapter.oicp.transport import KEEP_ALIVE, Session, open_session
 from oicp_adapter.sync.answers import Answer, Progress, TransportFault
 from oicp_adapter.sync.model import Action
@@ -105,34 +104,6 @@ class HubClient:
             except BaseException:
                 self._discard()
                 raise
-
-    def check_handshake(self, *, patience: timedelta = timedelta(seconds=1)) -> Answer:
-        """
-        Connect and shake hands without calling the API, as `check` does.
-
-        With TLS 1.3 the hub judges our certificate after the handshake; its word is awaited for *patience*, and silence
-        is consent.
-
-        Returns:
-            An answer without HTTP status; no fault: the hub was reached and has not refused our certificate.
-        """
-        with self._exchange(self._clock() + self._timeout.total_seconds()) as (exchange, started):
-            self._discard()
-            try:
-                plain = self._line.connect_tcp(self._base.raw_host.decode("ascii"), self._base.port or 443)
-                with contextlib.closing(plain.start_tls(self._identity.context, self._base.host)) as secured:
-                    if secured.get_extra_info("ssl_object").version() == "TLSv1.3":
-                        self._await_refusal(secured, exchange, patience)
-            except NETWORK_ERRORS as exc:
-                return self._failed(exc, exchange, started)
-            return Answer(Progress.NOT_SENT, duration=timedelta(seconds=self._clock() - started))
-
-    def _await_refusal(self, secured: Stream, exchange: Exchange, patience: timedelta) -> None:
-        exchange.stage = Stage.TALK
-        exchange.deadline = min(exchange.deadline, self._clock() + patience.total_seconds())
-        with contextlib.suppress(httpcore.ReadTimeout):
-            if not secured.read(1):
-                raise httpcore.ReadError("closed by the hub right after the handshake")
 
     def abort(self) -> None:
         """End the exchange in flight at once, from any thread; its push returns. Without one, do nothing."""

@@ -1,7 +1,6 @@
 import json
 import ssl
 import warnings
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -176,12 +175,3 @@ def test_a_closed_client_sends_nothing(start_hub, connect, push):
     answer = push(client)
     assert (answer.progress, answer.fault) == (Progress.NOT_SENT, TransportFault.CUT)
     assert hub.requests == []
-
-
-def test_the_handshake_alone_can_be_checked(start_hub, connect, push):
-    hub = start_hub()
-    client = connect(hub)
-    answer = client.check_handshake(patience=timedelta(milliseconds=50))
-    assert (answer.progress, answer.fault, answer.http_status) == (Progress.NOT_SENT, None, None)
-    assert hub.requests == []
-    assert push(client).http_status == 200

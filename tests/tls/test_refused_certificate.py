@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from oicp_adapter.oicp.development_pki import Authority, KeyPair
-from oicp_adapter.sync.answers import Effect, Progress, Scope, TransportFault
+from oicp_adapter.sync.answers import Effect, Scope, TransportFault
 from oicp_adapter.sync.classify import classify
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -35,13 +35,6 @@ def test_a_refused_client_certificate_is_an_account_fault(start_hub, connect, pu
     verdict = classify(answer, 1)
     assert (verdict.effect, verdict.scope) == (Effect.NOT_APPLIED, Scope.ACCOUNT)
     assert hub.requests == []
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_the_check_of_the_handshake_sees_the_refusal_too(start_hub, connect, refused_identity, version):
-    hub = start_hub(lowest=version, highest=version)
-    answer = connect(hub, identity=refused_identity("foreign")).check_handshake()
-    assert (answer.progress, answer.fault) == (Progress.NOT_SENT, TransportFault.TLS_ALERT)
 
 
 def test_a_refusal_of_a_large_request_under_tls_1_3_is_recognised_although_writing_fails(

@@ -115,12 +115,14 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from oicp_adapter.oicp.certificates import ClientIdentity
-from oicp_adapter.oicp.client import HubClient
+from oicp_adapter.oicp.client import HubClient, PushRequest
+from oicp_adapter.sync.model import Action
 identity = ClientIdentity(certificate=Path({str(pair.certificate)!r}), private_key=Path({str(pair.private_key)!r}))
 client = HubClient(
     base_url="https://localhost:{hub.port}", identity=identity, request_timeout=timedelta(seconds=5)
 )
-print(client.check_handshake().fault)
+request = PushRequest(Action.UPDATE, "DE*ABC", "ABC", [], 0)
+print(client.push(request, send_before=time.monotonic() + 5).fault)
 client.close()
 """
     environment = {**os.environ, "SSL_CERT_FILE": str(pki.hub_ca.certificate), "SSL_CERT_DIR": "/nowhere"}
