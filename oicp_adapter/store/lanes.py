@@ -268,11 +268,17 @@ class LaneTransaction:
 
     def withdrawal_count(self) -> WithdrawalCount:
         """Count withdrawals for the guard; approved ones are left out."""
-        return withdrawals.count_withdrawals(self._connection, self._scope.lane, self._scope.operator_keys, self.now)
+        scope = self._scope
+        return withdrawals.count_withdrawals(
+            self._connection, scope.lane, scope.operator_keys, self.now, hints=not self._hintless
+        )
 
     def clean(self) -> bool:
         """Tell whether the lane has no doubt, debt, refusal, hold or pending withdrawal."""
-        return withdrawals.is_clean(self._connection, self._scope.lane, self._scope.operator_keys, self.now)
+        scope = self._scope
+        return withdrawals.is_clean(
+            self._connection, scope.lane, scope.operator_keys, self.now, hints=not self._hintless
+        )
 
     def prepare_full_load(self) -> full_load.FullLoadCount:
         """Fix what a full load would carry now; what would be missing from it becomes due."""

@@ -40,17 +40,22 @@ def unsettled(lane: str | ColumnElement[str]) -> ColumnElement[bool]:
     return and_(unindexed(ledger.c.lane) == lane, _UNSETTLED)
 
 
-def count_withdrawals(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> WithdrawalCount:
+def count_withdrawals(
+    connection: Connection, lane: str, scope: frozenset[str], now: datetime, *, hints: bool = True
+) -> WithdrawalCount:
     """
     Count the lane's withdrawals of the last days and those about to happen; approved ones are left out.
 
     The size of the fleet is 0 where there are so few that no guard asks for it.
+
+    Args:
+        hints: Look among them, too; they can be used.
     """
     since = now - GUARD_SPAN
     mine = {"lane": lane, "since": since}
     recent: int = connection.execute(_gone_since(), mine).scalar_one()
     earlier: int = connection.execute(_gone_since(), mine | {"since": now - LONG_SPAN}).scalar_one() - recent
-    pending = _count_pending(connection, lane, scope, now)
+    pending = _count_pending(connection, lane, scope, now, hints=hints)
     # Of so few it does not matter how many others there are, and those would have to be counted one by one.
     few = recent + earlier + pending <= SMALL_NUMBER
     size: int = 0 if few else connection.execute(_size_since(), mine).scalar_one()
@@ -80,10 +85,12 @@ def may_be_at_the_hub() -> ColumnElement[bool]:
     return and_(ledger.c.presence != Presence.ABSENT.value, reached)
 
 
-def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> bool:
-    """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal."""
+def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime, *, hints: bool = True) -> bool:
+    """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal; *hints* as above."""
     any_unsettled = select(literal(1)).select_from(ledger).where(unsettled(lane)).limit(1)
-    return connection.execute(any_unsettled).first() is None and _count_pending(connection, lane, scope, now) == 0
+    if connection.execute(any_unsettled).first() is not None:
+        return False
+    return _count_pending(connection, lane, scope, now, hints=hints) == 0
 
 
 def standing(connection: Connection, canonicals: Collection[str], scope: frozenset[str]) -> set[str]:
@@ -104,26 +111,29 @@ def _standing(scope: frozenset[str]) -> Any:
     return select(key).where(among_bound(key, "keys"), live(OperatorKey(evse_status.c.operator_id), scope))
 
 
-def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime) -> int:
+def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime, *, hints: bool) -> int:
     """Count by pages of the backlog."""
     known = {"lane": lane, "now": now, "scope": sorted(scope)}
     count = 0
-    for page in connection.execute(_backlog(), known).scalars().partitions(_PAGE):
+    for page in connection.execute(_backlog(hints=hints), known).scalars().partitions(_PAGE):
         vanishing = set(connection.execute(_there(), {"lane": lane, "page": sorted(page)}).scalars())
         count += len(vanishing - standing(connection, vanishing, scope))
     return count
 
 
 @cache
-def _backlog() -> Any:
+def _backlog(*, hints: bool) -> Any:
     """Select the keys of all that is hinted at, due, pending or unsettled."""
     hinted = select(hint.c.evse_key).where(
         or_(among_bound(hint.c.operator_key, "scope"), hint.c.operator_key.is_(None))
     )
-    due = select(ledger.c.canonical).where(_mine(), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp()))
+    due = select(ledger.c.canonical.label("evse_key")).where(
+        _mine(), ledger.c.due_at <= bindparam("now", type_=UtcTimestamp())
+    )
     waiting = select(ledger.c.canonical).where(_mine(), ledger.c.pending_since.is_not(None))
     held = select(ledger.c.canonical).where(unsettled(bindparam("lane")))
-    return select(union(hinted, due, waiting, held).subquery("backlog").c.evse_key)
+    parts = [due, waiting, held, *([hinted] if hints else [])]
+    return select(union(*parts).subquery("backlog").c.evse_key)
 
 
 @cache

@@ -96,6 +96,8 @@ def test_hints_that_cannot_be_used_leave_nothing_behind_in_a_session(lane: LaneS
         assert books.find(hinted=10, due=10, suspects=10).observe() == []
         books.consume_hints()
         assert books.drop_hints() == 0
+        assert books.withdrawal_count().pending == 0
+        assert books.clean()
     assert len(list(lane.sweep())) == 0
     sql("ALTER TABLE hidden RENAME TO oicp_hint")
     with lane.reading() as connection:  # the very session that had none
