@@ -17,6 +17,7 @@ from typing import Final
 
 from reliability.real.judge import judge
 from reliability.real.points import EXTRA, FLEET, POINTS, Named, Stand
+from reliability.real.process import eventually
 from reliability.real.site import LEASE, REQUEST_TIMEOUT, SETTLE, Site
 
 RANDOM: Final = "at random"
@@ -99,6 +100,7 @@ def kill_at(site: Site, point: Named | None, dice: random.Random) -> bool:
         with point.reach(stand):
             site.processes[-1].kill()
             stood = site.intents() == point.intents
+        eventually(site.at_rest)
         silent_until = _silence(site)
     site.way.disarm()
     if site.lines is not None:
@@ -118,6 +120,7 @@ def _kill_at_random(stand: Stand) -> tuple[bool, datetime | None]:
         stand.write()
         time.sleep(stand.dice.uniform(0, 0.05))
     stand.site.processes[-1].kill()
+    eventually(stand.site.at_rest)
     return True, _silence(stand.site)
 
 

@@ -187,6 +187,11 @@ class Site:
     def intents(self) -> int:
         return int(self.one("SELECT count(*) FROM oicp_intent"))
 
+    def at_rest(self) -> bool:
+        """Whether the server runs no statement: one that a process sent before it died goes on to its commit."""
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+        return self.sqlite or self.one(f"{busy} AND pid <> pg_backend_pid()") == 0
+
     def holder(self) -> str | None:
         """Return who holds the lane's lease."""
         rows = self.read("SELECT holder FROM oicp_lane")
