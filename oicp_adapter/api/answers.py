@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -58,7 +59,7 @@ def answer(text: str, *, status: int = 200, headers: Mapping[str, str] | None = 
 def window_answer(view: WindowView, *, status: int = 200) -> Response:
     """Return a temporary status with its entity tag; a new one with its address."""
     headers = {"ETag": f'"{view.etag}"'}
-    if status == 201:  # noqa: PLR2004 - Created
+    if status == HTTPStatus.CREATED:
         headers["Location"] = f"{WINDOWS}/{view.record.window.id}"
     return answer(written(window_out(view)), status=status, headers=headers)
 

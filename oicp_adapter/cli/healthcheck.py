@@ -8,7 +8,7 @@ Asks a process of this machine whether it lives, for what restarts containers.
 import http.client
 import urllib.error
 import urllib.request
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Final
 
 import typer
@@ -58,8 +58,9 @@ def address(host: str, port: int, path: str) -> str:
     except ValueError:
         return f"http://{host}:{port}{path}"
     if found.is_unspecified:
-        found = ip_address("127.0.0.1" if found.version == 4 else "::1")  # noqa: PLR2004 - of the Internet protocol
-    return f"http://{found}:{port}{path}" if found.version == 4 else f"http://[{found}]:{port}{path}"  # noqa: PLR2004
+        found = ip_address("::1" if isinstance(found, IPv6Address) else "127.0.0.1")
+    shown = f"[{found}]" if isinstance(found, IPv6Address) else str(found)
+    return f"http://{shown}:{port}{path}"
 
 
 def ask(url: str, timeout: float) -> str | None:

@@ -304,7 +304,7 @@ def commit_with(connection: Connection, statements: Sequence[Statement | DriverS
     driver.execute("; ".join([*(cursor.mogrify(*_as_text(*each)) for each in statements), "COMMIT"]))
 
 
-def ask(connection: Connection, statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
+def read_one(connection: Connection, statement: str, values: Mapping[str, Any]) -> Sequence[Any]:
     """
     Read one row in PostgreSQL, outside of any transaction; the statement finds its rows by key.
 

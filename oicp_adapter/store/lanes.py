@@ -24,7 +24,16 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import acknowledging, full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.courtesy import Courtesy
-from oicp_adapter.store.engine import DriverStatement, Statement, Store, ask, commit_with, raw, transaction, whole_table
+from oicp_adapter.store.engine import (
+    DriverStatement,
+    Statement,
+    Store,
+    commit_with,
+    raw,
+    read_one,
+    transaction,
+    whole_table,
+)
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
 from oicp_adapter.store.scope import LaneScope
@@ -467,7 +476,7 @@ class LaneStore:
     def _look_postgresql(self, connection: Connection) -> Look:
         values = {"keys": list(self.scope.operator_keys), "lane": self.scope.lane}
         found = _HINTED_POSTGRESQL if self.hintless is None else "false"
-        hinted, due_at, now, free = ask(connection, _LOOK_POSTGRESQL.format(hinted=found), values)
+        hinted, due_at, now, free = read_one(connection, _LOOK_POSTGRESQL.format(hinted=found), values)
         return Look(hinted, due_at.astimezone(UTC) if due_at else None, now.astimezone(UTC), free)
 
     @contextmanager
