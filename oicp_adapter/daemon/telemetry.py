@@ -1,5 +1,5 @@
 """
-Says what a lane does, in metrics and in log lines.
+Says what a lane does, in metrics, in log lines and in traces.
 
 1. Counts at info, EVSE IDs at debug only; Hubject's Process-ID with every push.
 2. A failure that repeats is counted by the log's own filter, so it may be reported each time here.
@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from opentelemetry.trace import Tracer
 
 from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.tracing import PushTracer
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Verdict
@@ -25,9 +27,21 @@ _WORD: Final = 60
 
 
 class LaneTelemetry:
-    """The metrics and the log of one lane."""
+    """
+    The metrics, the log and the traces of one lane.
 
-    def __init__(self, operator_id: str, metrics: Metrics) -> None:
+    Attributes:
+        trace: Is told how far a push has come.
+    """
+
+    def __init__(self, operator_id: str, metrics: Metrics, tracer: Tracer | None = None) -> None:
+        """
+        Show nothing yet.
+
+        Args:
+            tracer: Takes the spans of pushes; None: there are none.
+        """
+        self.trace = PushTracer(operator_id, tracer)
         self._operator = operator_id
         self._metrics = metrics
         self._log = structlog.get_logger().bind(operator=operator_id)
@@ -123,14 +137,17 @@ class LaneTelemetry:
             "duration_ms": round(answer.duration.total_seconds() * 1000, 1),
             "process_id": answer.process_id,
         }
+        traced = self.trace.recorded(intent, work, answer=answer, verdict=verdict, size=size)
         if verdict.effect is Effect.APPLIED:
             self._metrics.push_records.labels(operator, action).observe(size)
             self._succeeded(intent, work, now)
-            self._log.info("push.acknowledged", **facts)
+            self._log.info("push.acknowledged", **facts, **traced)
             return
         self._metrics.push_failures.labels(operator, action, verdict.reason).inc()
         # Each push has its line, for the Process-ID; the warning is told once and then counted.
-        self._log.info(f"push.{verdict.effect}", reason=verdict.reason, http_status=answer.http_status, **facts)
+        self._log.info(
+            f"push.{verdict.effect}", reason=verdict.reason, http_status=answer.http_status, **facts, **traced
+        )
         self._log.warning(
             "push.failing",
             reason=verdict.reason,
@@ -138,6 +155,7 @@ class LaneTelemetry:
             detail=verdict.detail,
             quarantined=settled.quarantined,
             process_id=answer.process_id,
+            **traced,
         )
         for item in intent.records:
             self._log.debug("push.record", evse=item.evse_id, status=item.status, attempt=intent.attempt)

@@ -189,6 +189,7 @@ class LaneWorker:
 
     def prepare(self) -> Push | None:
         """Commit the intent of the next push; None: nothing is to be pushed now."""
+        self._telemetry.trace.looks()
         look = self._store.look()
         self._trust.heed_clock(look.now)
         if self._now - look.now > CLOCK_STEP:
@@ -214,12 +215,14 @@ class LaneWorker:
 
     def send(self, push: Push) -> Answer:
         """Send a push; whatever happens from here on, its outcome stands in `_exchange`."""
+        self._telemetry.trace.sends()
         self._exchange = push, Answer(Progress.SENT, TransportFault.CUT, "the exchange ended with an error of our own")
         try:
             answer = self._client.push(push.request, send_before=push.send_before)
         except StoreError as error:
             # The records of a full load could not be read to their end, so the hub has no whole request.
             answer = Answer(Progress.PARTLY_SENT, TransportFault.CUT, str(error))
+        self._telemetry.trace.answered()
         self._exchange = push, answer
         return answer
 
