@@ -114,7 +114,7 @@ class _Stream(logging.StreamHandler[IO[str]]):
 
 
 def configure_logging(
-    settings: LogSettings, *, stream: IO[str] | None = None, clock: Callable[[], float] = time.monotonic
+    settings: LogSettings, *, stream: IO[str] | None = None, repeats: RepeatFilter | None = None
 ) -> RepeatFilter:
     """
     Configure structlog and the standard library's logging; may be called again.
@@ -122,14 +122,14 @@ def configure_logging(
     Args:
         settings: Format and level.
         stream: Where lines go; None: stderr.
-        clock: Seconds from any start, for the counting of repeated failures.
+        repeats: What counts repeated failures already, when it is called again; None: a new filter.
 
     Returns:
         The filter, whose `summaries` the daemon logs now and then.
     """
     target = stream or sys.stderr
     console = settings.format is LogFormat.CONSOLE or (settings.format is LogFormat.AUTO and target.isatty())
-    repeats = RepeatFilter(clock=clock)
+    repeats = repeats or RepeatFilter()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -167,9 +167,10 @@ def _route_standard_logging(level: int, target: IO[str], formatter: logging.Form
     handler = _Stream(target)
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    for present in [present for present in root.handlers if isinstance(present, _Stream)]:
-        root.removeHandler(present)
+    earlier = [present for present in root.handlers if isinstance(present, _Stream)]
     root.addHandler(handler)
+    for present in earlier:
+        root.removeHandler(present)
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     for name in _QUIET:

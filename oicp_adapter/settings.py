@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from oicp_adapter.domain.errors import ConfigurationError, MappingRefusedError, foreign_text
 from oicp_adapter.domain.identifiers import CanonicalOperatorId, OperatorId, operator_key
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.settings_sources import Raw, gather, nearest
+from oicp_adapter.settings_sources import Raw, config_file, gather, nearest
 from oicp_adapter.settings_values import (
     OWN_KINDS,
     SHOWN_VALUE,
@@ -274,6 +274,12 @@ def load_settings(
         raise problems[0]
     lines = "".join(f"\n  {problem}" for problem in problems)
     raise ConfigurationError(f"{len(problems)} settings are wrong", cure=f"correct each of them{lines}")
+
+
+def settings_files(config: Path | None, environ: Mapping[str, str], settings: Settings) -> Sequence[Path]:
+    """Return the files that these settings come from: the TOML file, and those that hold passwords."""
+    secrets = (settings.store.password_file, *(each.private_key_password_file for each in settings.operators))
+    return [path for path in (config_file(config, environ), *secrets) if path is not None]
 
 
 def examine_settings(

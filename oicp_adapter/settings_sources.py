@@ -72,6 +72,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"did you mean {folded[found[0]]}?" if found else f"known are {', '.join(sorted(known))}"
 
 
+def config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the TOML file that the command line names, else the environment; None: neither does."""
+    return config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+
+
 def gather(
     *,
     config: Path | None,
@@ -89,9 +94,9 @@ def gather(
         known: The keys of each section; a section without keys takes any.
     """
     raw = Raw()
-    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    named = config_file(config, environ)
     layers = [
-        _read_file(named, raw) if named else {},
+        _read_file(named, raw) if named is not None else {},
         _read_environment(environ, known, raw),
         _read_overrides(overrides, raw),
     ]

@@ -7,6 +7,7 @@ Looks at the shared store without changing it: each check looks at one thing.
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -51,10 +52,10 @@ def store_findings(settings: Settings, *, fleet: bool, now: datetime | None = No
             yield from schema_current(store)
             yield from library_sound(store)
             yield from clock_set(store, now)
+            yield from store_known(store, settings)
             if fleet:
                 yield from hints_told(store)
                 yield from relation_findings(store)
-                yield from store_known(store, settings)
                 yield from last_answers(store, settings)
                 yield from row_findings(store, settings)
     except StoreSchemaError as exc:
@@ -149,7 +150,7 @@ def hints_told(store: Store) -> Iterator[Finding]:
 
 def store_known(store: Store, settings: Settings) -> Iterator[Finding]:
     """
-    Is it the store that each lane knows?
+    Is it the store that each lane knows? The daemon starts with another one, and holds the lane.
 
     Raises:
         StoreError: The store could not be read.
@@ -157,4 +158,5 @@ def store_known(store: Store, settings: Settings) -> Iterator[Finding]:
     for operator, scope in zip(settings.operators, lane_scopes(settings), strict=True):
         different = strangeness(store, scope.lane, hub_url=settings.hub.url)
         if different:
-            yield Finding.from_error(Check.IDENTITY, SUBJECT, ForeignStoreError(operator.id, different))
+            error = ForeignStoreError(operator.id, different)
+            yield replace(Finding.from_error(Check.IDENTITY, SUBJECT, error), starts=True)

@@ -6,7 +6,7 @@ The library's own histogram takes them one by one, at several microseconds each,
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import HistogramMetricFamily
@@ -57,6 +57,12 @@ class BulkHistogram(Collector):
     def labels(self, *values: str) -> Series:
         """Return the series with these labels."""
         return self._series.setdefault(tuple(map(str, values)), Series(self._bounds))
+
+    def remove_by_labels(self, labels: Mapping[str, str]) -> None:
+        """Forget the series that have these labels, as the library's own metrics do."""
+        for values in list(self._series):
+            if labels.items() <= dict(zip(self._labels, values, strict=True)).items():
+                self._series.pop(values, None)
 
     def describe(self) -> Iterator[Metric]:
         """Name the metric without reading it."""

@@ -6,7 +6,7 @@ Runs the worker of one lane in a thread of its own, through whatever goes wrong.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from tenacity.wait import wait_random_exponential
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.errors import AdapterError, foreign_text
+from oicp_adapter.domain.identifiers import CanonicalOperatorId
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient
 from oicp_adapter.store.lanes import LaneStore
@@ -26,6 +27,9 @@ LONGEST_STORE_WAIT: Final = timedelta(seconds=5)
 
 TURNS_FOR: Final = 1.0
 """Seconds without an error after which a new one is the first again."""
+
+PREDECESSOR_LOOK: Final = 0.1
+"""Seconds between two looks whether this lane shall stop while it waits for another."""
 
 CERTIFICATE_LOOK: Final = 1.0
 """Seconds between two looks whether the certificate on disk was replaced."""
@@ -37,6 +41,7 @@ class LaneThread:
 
     Attributes:
         operator_id: As the settings spell it.
+        operator_keys: Whose EVSEs it pushes.
         trouble: Why the last turn failed, in words; None: it did not.
         turned_at: When the last turn ended, on the given clock; None: none has.
     """
@@ -45,6 +50,7 @@ class LaneThread:
         self,
         operator_id: str,
         *,
+        operator_keys: frozenset[CanonicalOperatorId],
         worker: LaneWorker,
         store: LaneStore,
         client: HubClient,
@@ -53,6 +59,7 @@ class LaneThread:
         clock: Callable[[], float],
     ) -> None:
         self.operator_id = operator_id
+        self.operator_keys = operator_keys
         self.trouble: str | None = None
         self.turned_at: float | None = None
         self._worker = worker
@@ -62,12 +69,19 @@ class LaneThread:
         self._metrics = metrics
         self._clock = clock
         self._stop = threading.Event()
+        self._predecessors: Sequence[LaneThread] = ()
         self._looked_at = 0.0
         self._log = structlog.get_logger().bind(operator=operator_id)
         self._thread = threading.Thread(target=self._run, name=f"lane {operator_id}", daemon=True)
 
-    def start(self) -> None:
-        """Begin to work."""
+    def start(self, *, after: "Sequence[LaneThread]" = ()) -> None:
+        """
+        Begin to work.
+
+        Args:
+            after: Lanes of the same operators that end; they are waited for, since two must not push the same EVSEs.
+        """
+        self._predecessors = after
         self._show_certificate()
         self._thread.start()
 
@@ -81,16 +95,26 @@ class LaneThread:
         self._client.abort()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end; tell whether it came."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait for the end; tell whether it came. What never began has ended."""
+        if self.alive:
+            self._thread.join(timeout)
+        return not self.alive
 
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a lane that this one replaces still works."""
+        return any(lane.alive for lane in self._predecessors)
+
     def _run(self) -> None:
+        for lane in self._predecessors:
+            while not self._stop.is_set() and not lane.join(PREDECESSOR_LOOK):
+                pass
+        self._predecessors = ()
         retrying = Retrying(
             retry=retry_if_exception_type(Exception),
             wait=wait_random_exponential(multiplier=0.1, max=LONGEST_STORE_WAIT.total_seconds()),

@@ -9,7 +9,7 @@ Holds every metric that the daemon exports, with its labels and all their known 
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import product
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -36,6 +36,9 @@ KNOWN_CODES: Final = tuple(sorted((SUCCESS, *CODES)))
 """Status codes that a push can meet; another one gets its series when it first appears."""
 
 
+MetricOfLane = TypeVar("MetricOfLane", Gauge, Counter, Histogram)
+
+
 class WindowState(StrEnum):
     """Where a window stands, as the metric `windows` shows it."""
 
@@ -49,18 +52,30 @@ class WindowState(StrEnum):
 class Metrics:
     """All metrics of one application."""
 
-    def __init__(self, operators: Iterable[str]) -> None:
+    def __init__(self, operators: Iterable[str] = ()) -> None:
         """
-        Register the metrics and create every series that is known.
+        Register the metrics.
 
         Args:
-            operators: The OperatorID of each lane, as the settings spell it.
+            operators: As for `serve`.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
+        self._of_lanes: list[Gauge | Counter | Histogram] = []
         lane = ("operator",)
         ProcessCollector(namespace=_PREFIX, registry=self.registry)
         Info(f"{_PREFIX}_build", "The version that runs.", registry=self.registry).info({"version": __version__})
+        self.config_reloaded = Gauge(
+            f"{_PREFIX}_config_last_reload_successful",
+            "1: the settings that were read last are in use; 0: they hold an error, and the earlier ones stay in use.",
+            registry=self.registry,
+        )
+        self.config_reloaded.set(1)
+        self.config_reloaded_at = Gauge(
+            f"{_PREFIX}_config_last_reload_success_timestamp_seconds",
+            "When the settings in use were last read without an error.",
+            registry=self.registry,
+        )
         self.evses = self._gauge("evses", "EVSEs by the OICP status that the hub acknowledged.", (*lane, "status"))
         self.pending_evses = self._gauge("pending_evses", "EVSEs whose change the hub has not acknowledged.", lane)
         self.oldest_pending = self._gauge(
@@ -120,8 +135,22 @@ class Metrics:
         self.window_lag = self._histogram(
             "window_lag_seconds", "From a window's boundary to its acknowledgement.", (*lane, "edge")
         )
+        self.serve(operators)
+
+    def serve(self, operators: Iterable[str]) -> None:
+        """
+        Create every series of these operators that is known; those that exist stay as they are.
+
+        Args:
+            operators: The OperatorID of each lane, as the settings spell it.
+        """
         for operator in operators:
             self._create_series(operator)
+
+    def forget(self, operators: Iterable[str]) -> None:
+        """Remove every series of operators that have no lane here any more."""
+        for operator, metric in product(operators, (*self._of_lanes, self.propagation)):
+            metric.remove_by_labels({"operator": operator})
 
     def _create_series(self, operator: str) -> None:
         for metric in (
@@ -151,12 +180,16 @@ class Metrics:
             self.push_failures.labels(operator, action, reason)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+        return self._of_lane(Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry))
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+        return self._of_lane(Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry))
 
     def _histogram(
         self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = _SECONDS
     ) -> Histogram:
-        return Histogram(f"{_PREFIX}_{name}", text, labels, registry=self.registry, buckets=buckets)
+        return self._of_lane(Histogram(f"{_PREFIX}_{name}", text, labels, registry=self.registry, buckets=buckets))
+
+    def _of_lane(self, metric: MetricOfLane) -> MetricOfLane:
+        self._of_lanes.append(metric)
+        return metric

@@ -11,6 +11,7 @@ Source: sd_notify(3) and sd_watchdog_enabled(3) of systemd.
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -43,8 +44,12 @@ class ServiceManager:
         self._status = ""
 
     def ready(self, status: str) -> None:
-        """Report that the daemon has started, and what it does."""
+        """Report that the daemon has started or taken up new settings, and what it does."""
         self._tell("READY=1", self._changed(status))
+
+    def reloading(self) -> None:
+        """Report that new settings are taken up; `ready` follows."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def alive(self, status: str) -> None:
         """Report that the daemon is alive, and what it does if that has changed."""

@@ -1,10 +1,18 @@
-"""Keeps a second daemon away from a SQLite store, which one host and one daemon may use."""
+"""
+Keeps a second daemon away from a SQLite store, which one host and one daemon may use.
+
+Within a daemon the lanes of old and of new settings may use a store together for a moment: it is locked once for both.
+"""
 
 import fcntl
 import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
+from oicp_adapter.daemon.witness import WitnessFile
 from oicp_adapter.domain.errors import ConfigurationError, LaneHeldElsewhereError
 
 
@@ -50,3 +58,33 @@ class SoleDaemon:
     def release(self) -> None:
         """Give the lock back."""
         self._file.close()
+
+
+class SoleStores:
+    """The SQLite stores that this process uses; for one thread."""
+
+    def __init__(self) -> None:
+        self._held: dict[Path, tuple[SoleDaemon, WitnessFile]] = {}
+        self._users: Counter[Path] = Counter()
+
+    @contextmanager
+    def held(self, store: Path) -> Iterator[WitnessFile]:
+        """
+        Keep other daemons away from a store, and give what remembers how far its lanes had come.
+
+        Raises:
+            LaneHeldElsewhereError: Another daemon has it; waiting makes no sense.
+            ConfigurationError: The lock's file cannot be written.
+        """
+        path = store.resolve()
+        if path not in self._held:
+            self._held[path] = SoleDaemon(path), WitnessFile(path)
+        sole, witnesses = self._held[path]
+        self._users[path] += 1
+        try:
+            yield witnesses
+        finally:
+            self._users[path] -= 1
+            if not self._users[path]:
+                del self._held[path]
+                sole.release()

@@ -63,8 +63,11 @@ class Survey:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the count under way."""
+        """Ask for an end; what is being counted is not shown any more."""
         self._stop.set()
+
+    def join(self) -> None:
+        """Wait for the end, not for long."""
         if self._thread.is_alive():
             self._thread.join(STOP_WITHIN)
 
@@ -85,6 +88,8 @@ class Survey:
     def _look_at_what_is_open(self) -> None:
         for operator, scope in self._scopes.items():
             backlog = lane_backlog(self._store, scope)
+            if self._stop.is_set():
+                return
             self._show_backlog(operator, backlog)
             self._name_rejected(operator, scope, backlog.rejected)
 
@@ -92,7 +97,10 @@ class Survey:
         """Count the whole fleet; return when it is to be counted again."""
         started = time.monotonic()
         for operator, scope in self._scopes.items():
-            self._show_census(operator, lane_census(self._store, scope))
+            census = lane_census(self._store, scope)
+            if self._stop.is_set():
+                return started
+            self._show_census(operator, census)
         self._name_unserved()
         ended = time.monotonic()
         return ended + SHARE * (ended - started)

@@ -44,7 +44,7 @@ class Witness(Protocol):
 
 
 class MemoryWitness:
-    """Remembers as long as this process lives: enough where a server outlives its clients."""
+    """Remembers as long as its lane works: enough where a server outlives its clients."""
 
     def __init__(self) -> None:
         self.seen = Sighting()

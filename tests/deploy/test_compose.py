@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from oicp_adapter.daemon.daemon import STOP_MARGIN
+from oicp_adapter.daemon.crew import STOP_MARGIN
 from oicp_adapter.settings import HubSettings
 from tests.deploy.conftest import PATIENCE, ROOT, Programs, accept, eventually, read_json, unknown_variables
 

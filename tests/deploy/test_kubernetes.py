@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from oicp_adapter.daemon.daemon import STOP_MARGIN
+from oicp_adapter.daemon.crew import STOP_MARGIN
 from oicp_adapter.settings import HubSettings, MonitoringSettings, examine_settings
 from tests.deploy.conftest import ROOT, USER, accept, environment_of, read_json, unknown_variables
 from tests.deploy.kustomize import (

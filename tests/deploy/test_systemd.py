@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oicp_adapter.daemon.daemon import STOP_MARGIN
+from oicp_adapter.daemon.crew import STOP_MARGIN
 from oicp_adapter.settings import HubSettings
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "oicp-adapter.service"
@@ -40,6 +40,7 @@ def test_it_notifies_has_a_watchdog_and_checks_before_it_starts(service):
     assert int(service["WatchdogSec"]) > 0
     assert service["ExecStartPre"].endswith("oicp-adapter check --offline")
     assert service["ExecStart"].endswith("oicp-adapter run")
+    assert service["ExecReload"] == "kill -HUP $MAINPID"
     assert "client.key:" in service["LoadCredential"]
 
 

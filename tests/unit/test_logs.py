@@ -58,7 +58,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def json_log(level: str = "info", clock: Clock | None = None) -> tuple[io.StringIO, Any]:
     stream = io.StringIO()
-    configure_logging(LogSettings(level=level), stream=stream, clock=clock or Clock())  # type: ignore[arg-type] # a word
+    configure_logging(LogSettings(level=level), stream=stream, repeats=RepeatFilter(clock=clock or Clock()))  # type: ignore[arg-type] # a word
     return stream, structlog.get_logger("test")
 
 

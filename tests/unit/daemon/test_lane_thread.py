@@ -13,6 +13,7 @@ from oicp_adapter.daemon import lane_thread as module
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.domain.errors import CertificateError, StoreUnavailableError
+from oicp_adapter.domain.identifiers import operator_key
 
 PATIENCE = 10.0
 AWAY = StoreUnavailableError("the store is away", cure="wait")
@@ -93,6 +94,7 @@ def run(log, monkeypatch):
     def make(worker, *, clock=lambda: 1.0):
         lane = LaneThread(
             "DE*ABC",
+            operator_keys=frozenset({operator_key("DE*ABC")}),
             worker=worker,
             store=Closable(),
             client=Closable(),
@@ -256,3 +258,36 @@ def test_the_files_are_looked_at_once_a_second_at_most(run, monkeypatch):
         lane._look_at_certificate()
         now[0] += 0.125
     assert looks == [100.0, 101.0, 102.0, 103.0]
+
+
+def test_a_lane_turns_only_when_the_one_that_it_replaces_has_ended(run):
+    before, after = FakeWorker(timedelta(hours=1)), FakeWorker(timedelta(hours=1))
+    old, new = run(before), run(after)
+    old.start()
+    assert before.turned.wait(PATIENCE)
+    new.start(after=[old])
+    assert new.waiting
+    assert not after.turned.wait(0.2)
+    old.stop()
+    assert after.turned.wait(PATIENCE)
+    assert not new.waiting
+    assert before.calls == ["release"]
+
+
+def test_a_lane_that_waits_for_others_waits_for_all_and_ends_when_asked(run):
+    workers = [FakeWorker(timedelta(hours=1)) for _ in range(3)]
+    first, second, third = map(run, workers)
+    first.start()
+    assert workers[0].turned.wait(PATIENCE)
+    second.start(after=[first])
+    second.stop()
+    assert second.join(PATIENCE)
+    third.start(after=[second, first])
+    assert not workers[2].turned.wait(0.3)
+    first.stop()
+    assert workers[2].turned.wait(PATIENCE)
+    assert workers[1].turns == 0
+
+
+def test_a_lane_that_never_began_has_ended(run):
+    assert run(FakeWorker()).join(PATIENCE)

@@ -26,6 +26,8 @@ GAUGES = {
     "oldest_open_ended_window_timestamp_seconds": OPERATOR,
     "client_certificate_not_after_timestamp_seconds": OPERATOR,
     "client_certificate_last_reload_successful": OPERATOR,
+    "config_last_reload_successful": set(),
+    "config_last_reload_success_timestamp_seconds": set(),
 }
 COUNTERS = {
     "pushes_total": {"operator", "action"},
@@ -69,7 +71,9 @@ def samples(metrics):
 def test_a_series_of_the_contract_exists_from_the_start_with_its_labels(name):
     found = samples(Metrics(["DE*ABC", "DE*XYZ"]))[name]
     assert {frozenset(labels) for labels, _ in found} == {frozenset(LABELS[name])}
-    assert {labels["operator"] for labels, _ in found} == {"DE*ABC", "DE*XYZ"}
+    assert {labels["operator"] for labels, _ in found if "operator" in labels} == (
+        {"DE*ABC", "DE*XYZ"} if LABELS[name] else set()
+    )
     assert {value for _, value in found} == {1.0 if name.endswith("_successful") else 0.0}
 
 
@@ -84,6 +88,25 @@ def test_all_names_begin_with_the_prefix_and_none_is_a_timestamp_of_creation():
         assert family.name.startswith("oicp_adapter_")
         assert family.documentation.endswith(".")
     assert not any(name.endswith("_created") for name in samples(Metrics(["DE*ABC"])))
+
+
+def operators(metrics):
+    found = samples(metrics)
+    return {name: {labels["operator"] for labels, _ in found.get(name, ()) if "operator" in labels} for name in LABELS}
+
+
+def test_of_an_operator_that_is_forgotten_no_series_is_left_and_the_others_keep_their_counts():
+    metrics = Metrics(["DE*ABC", "DE*XYZ"])
+    both = operators(metrics)
+    metrics.pushes.labels("DE*ABC", "update").inc(3)
+    metrics.propagation.labels("DE*ABC").observe(0.5)
+    metrics.forget(["DE*XYZ", "DE*QQQ"])
+    assert operators(metrics) == {name: found - {"DE*XYZ"} for name, found in both.items()}
+    metrics.serve(["DE*ABC", "DE*XYZ"])
+    assert operators(metrics) == both
+    of_lane = {"operator": "DE*ABC"}
+    assert metrics.registry.get_sample_value("oicp_adapter_pushes_total", of_lane | {"action": "update"}) == 3
+    assert metrics.registry.get_sample_value("oicp_adapter_status_propagation_seconds_sum", of_lane) == 0.5
 
 
 def test_the_build_info_tells_the_version():

@@ -1,6 +1,7 @@
 """A service manager hears that the daemon started, lives and stops, and in words what it does; none is no trouble."""
 
 import os
+import re
 import socket
 from contextlib import closing
 
@@ -35,11 +36,16 @@ def test_it_hears_of_the_start_of_life_and_of_the_end(heard):
     manager.ready("DE*ABC active")
     manager.alive("DE*ABC active")
     manager.alive("DE*ABC active, 3 pending")
+    manager.reloading()
+    manager.ready("DE*ABC active")
     manager.stopping("draining")
-    assert messages() == [
+    told = messages()
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", told.pop(3))
+    assert told == [
         "READY=1\nSTATUS=DE*ABC active",
         "WATCHDOG=1",
         "WATCHDOG=1\nSTATUS=DE*ABC active, 3 pending",
+        "READY=1\nSTATUS=DE*ABC active",
         "STOPPING=1\nSTATUS=draining",
     ]
 

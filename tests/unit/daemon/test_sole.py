@@ -1,10 +1,11 @@
 """One SQLite store, one daemon."""
 
 import os
+from contextlib import ExitStack
 
 import pytest
 
-from oicp_adapter.daemon.sole import SoleDaemon
+from oicp_adapter.daemon.sole import SoleDaemon, SoleStores
 from oicp_adapter.domain.errors import ConfigurationError, LaneHeldElsewhereError
 
 
@@ -35,3 +36,25 @@ def test_two_stores_in_one_folder_have_a_lock_each(tmp_path):
 def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be written"):
         SoleDaemon(tmp_path / "nowhere" / "store.db")
+
+
+def test_old_and_new_lanes_of_one_daemon_hold_a_store_together_until_both_have_let_go(tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
+    stores = SoleStores()
+    with ExitStack() as old, ExitStack() as new:
+        witnesses = old.enter_context(stores.held(tmp_path / "store.db"))
+        assert new.enter_context(stores.held(tmp_path / "link.db")) is witnesses
+        old.close()
+        with pytest.raises(LaneHeldElsewhereError):
+            SoleDaemon(tmp_path / "store.db")
+        new.close()
+        SoleDaemon(tmp_path / "store.db").release()
+        assert new.enter_context(stores.held(tmp_path / "store.db")) is not witnesses
+
+
+def test_a_store_that_another_daemon_has_is_not_held(tmp_path):
+    stores = SoleStores()
+    with SoleDaemon(tmp_path / "store.db"), pytest.raises(LaneHeldElsewhereError):
+        stores.held(tmp_path / "store.db").__enter__()
+    with stores.held(tmp_path / "store.db"):
+        pass
