@@ -4,12 +4,16 @@ import os
 from itertools import chain, groupby, islice, zip_longest
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
 
 os.environ["TERMINAL_WIDTH"] = "1000"  # read once, when the first wrong argument of this process is shown
+
+hypothesis.settings.register_profile("house", hypothesis.settings.default, deadline=None)  # a busy machine is no bug
+hypothesis.settings.load_profile("house")
 
 _COMPUTING = ("tests/reliability/test_seeds.py", "tests/reliability/test_search.py")
 _WAITING = ("tests/reliability/real/", "tests/acceptance/", "tests/reliability/test_writers.py")

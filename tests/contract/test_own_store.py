@@ -342,7 +342,7 @@ ODD = ['"', "%", "%s", ":name", "{0}", "\\", "a.b", "?", "U&", '";--', "é", "\n
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schema=NAMES, name=NAMES | st.sampled_from(ODD) | st.lists(st.sampled_from(ODD)).map("".join).filter(bool))
 def test_a_name_reads_from_just_the_relation_that_has_it(request, dialect, schema, name):
     if dialect == "sqlite":

@@ -38,7 +38,7 @@ def entries(draw):
     return facts
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.dictionaries(st.sampled_from(KEYS), entries(), max_size=4),
     sent=st.dictionaries(st.sampled_from(KEYS), st.tuples(WORDS, INSTANTS), min_size=1, max_size=4),

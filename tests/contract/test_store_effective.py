@@ -42,7 +42,7 @@ OVERRIDES = st.dictionaries(st.sampled_from(Status), st.sampled_from(OicpStatus)
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(evses=EVSES, overrides=OVERRIDES)
 def test_sql_and_python_agree_on_every_evse(store: Store, evses, overrides):
     mapping = StatusMapping(overrides)

@@ -15,7 +15,7 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=30))
 @example(texts=["de*abc*e1", "+49*810*000*438", "x" * 70, "ß" * 70, "*" * 70 + "a", "Re_mo-v ed", "İstanbul", "\u0131"])
 def test_keys_and_words_are_the_same_in_sql(store: Store, texts: list[str]):
@@ -28,7 +28,7 @@ def test_keys_and_words_are_the_same_in_sql(store: Store, texts: list[str]):
             assert tuple(row) == (evse_key(each), operator_key(each), normalise(each), is_removed(each))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=30, unique=True))
 def test_keys_are_ordered_by_code_point_in_both_stores(store: Store, sql, texts: list[str]):
     sql("DELETE FROM evse_location")

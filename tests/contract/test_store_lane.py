@@ -61,7 +61,7 @@ def observe(lane: LaneStore):
     return seen
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     entries=st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry.canonical), later=st.lists(ENTRIES, max_size=1)
 )

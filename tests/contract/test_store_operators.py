@@ -28,7 +28,7 @@ def parsed(text):
         return None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(evse_ids=st.lists(SHAPES, min_size=1, max_size=8, unique=True))
 @example(evse_ids=["DE*ABC*E1\n", "+49*810*000*438", "49*810*1", "DEABCE" + "1" * 30, "DEABCE" + "1" * 31])
 def test_sql_and_python_agree_on_every_evse_id(store: Store, evse_ids):

@@ -82,7 +82,7 @@ STORES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=STORES)
 def test_what_is_said_of_a_steady_evse_is_what_the_whole_decision_says(lane: LaneStore, drawn):
     key = CanonicalEvseId("DEABCE1")

@@ -10,6 +10,8 @@ from reliability.search.ablations import Ablation, NoDebt
 from reliability.search.explore import HEALED, Search
 from reliability.search.scenario import Scenario
 
+pytestmark = pytest.mark.no_cover  # counting branches would cost these minutes, and they find more than branches
+
 MILLION = 1_000_000
 SECOND = timedelta(seconds=1)
 

@@ -16,6 +16,8 @@ from reliability.seeds.kept import KEPT
 from reliability.seeds.many import own_names, own_seeds, run_seed, run_seeds, told
 from reliability.seeds.run import NAMES
 
+pytestmark = pytest.mark.no_cover  # counting branches would cost these minutes, and they find more than branches
+
 TOTAL = int(os.environ.get("OICP_SEEDS", "1000"))
 PARTS = 10
 ROOT = Path(__file__).parents[2]

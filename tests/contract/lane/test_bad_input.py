@@ -187,7 +187,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 IDS = TEXTS | st.sampled_from(MALFORMED) | st.from_regex(r"[Dd][Ee]\*?ABC\*?E[0-9*]{1,4}", fullmatch=True)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.dictionaries(IDS, TEXTS | st.just("Available"), max_size=8))
 def test_whatever_the_rows_hold_only_wellformed_ids_reach_the_hub(bench, rows):
     bench.sql("DELETE FROM evse_status")

@@ -150,6 +150,7 @@ class Case:
 
     def start(self):
         self.thread.start()
+        eventually(lambda: all(lane.calls for lane in self.lanes))
         return self
 
     def stop(self):
