@@ -81,6 +81,7 @@ def configure_tracing(environ: Mapping[str, str]) -> Tracing:
         log.warning("tracing.off", reason=f"OTLP over {foreign_text(protocol)} is not spoken", cure=f"use {_SPOKEN}")
         return Tracing()
     try:
+        collector = urlsplit(address).hostname
         tracing = _connected(environ)
     except ImportError as error:
         log.warning("tracing.off", reason=foreign_text(error), cure="pip install 'oicp-adapter[tracing]'")
@@ -88,7 +89,7 @@ def configure_tracing(environ: Mapping[str, str]) -> Tracing:
     except Exception as error:  # noqa: BLE001 - wrong variables of a library must not keep statuses from the hub
         log.warning("tracing.off", reason=foreign_text(error), cure="correct the OTEL_ variables of the environment")
         return Tracing()
-    log.info("tracing.on", collector=urlsplit(address).hostname)
+    log.info("tracing.on", collector=collector)
     return tracing
 
 

@@ -163,6 +163,12 @@ def test_a_missing_extra_is_told_with_its_cure(monkeypatch):
     assert log[0]["cure"] == "pip install 'oicp-adapter[tracing]'"
 
 
+def test_an_address_that_is_none_keeps_nothing_but_spans_back():
+    with capture_logs() as log:
+        assert configure_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1"}).tracer is None
+    assert log[0]["event"] == "tracing.off"
+
+
 def test_variables_that_the_library_refuses_keep_nothing_but_spans_back(monkeypatch):
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9999")
     with capture_logs() as log:
