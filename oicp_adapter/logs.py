@@ -13,6 +13,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -107,7 +108,12 @@ class RepeatFilter:
 
 
 class _Stream(logging.StreamHandler[IO[str]]):
-    """Writes lines, and gives a line up that cannot be written (full disk, reader gone)."""
+    """Writes lines, and gives a line up that is only counted, or cannot be written (full disk, reader gone)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; what a library says again is dropped here, and not by an error that would reach the library."""
+        with suppress(structlog.DropEvent):
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """Do nothing: there is nowhere left to tell it."""

@@ -24,6 +24,11 @@ hub_port=${TRIAL_HUB_PORT:-18443} admin_port=${TRIAL_ADMIN_PORT:-18444}
 daemon_port=${TRIAL_DAEMON_PORT:-19464} prometheus_port=${TRIAL_PROMETHEUS_PORT:-19090}
 # The settings of this trial are its own: a store that the environment names is not to be touched.
 for name in ${!OICP_ADAPTER_@}; do unset "$name"; done
+case ${1:-} in -*)
+    sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0"
+    exit 64
+    ;;
+esac
 keep=${1:-}
 if [ -n "$keep" ]; then
     mkdir -p "$keep"
@@ -50,12 +55,15 @@ trap 'exit 130' INT TERM
 
 say() { printf '%3d s  %s\n' "$SECONDS" "$*"; }
 
+# alive: succeeds while all that was started runs.
+alive() { for process in $hub $daemon $prometheus; do kill -0 "$process" 2>/dev/null || return 1; done; }
+
 # await SECONDS WHAT COMMAND…: waits until the command succeeds.
 await() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
     until "$@"; do
-        if [ "$SECONDS" -ge "$end" ] || ! kill -0 $hub $daemon $prometheus 2>/dev/null; then
+        if [ "$SECONDS" -ge "$end" ] || ! alive; then
             say "gave up waiting until $what; the logs:" >&2
             tail -n 5 "$work"/*.log >&2
             exit 1

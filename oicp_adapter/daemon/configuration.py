@@ -82,9 +82,9 @@ class Configuration:
         Args:
             take_up: Called with settings that differ; raises when they cannot be used, and has changed nothing then.
         """
-        changed = self._files_changed()
         self._asked = self._asked or asked
-        if self._reading is None and (changed or self._asked or self._is_due()):
+        # No file is looked at during a reading, which may have read it already: its change is seen after it.
+        if self._reading is None and (self._files_changed() or self._asked or self._is_due()):
             self._reading, self._asked = _Reading(self._find, told=self._asked), False
             self._reading.start()
             self._reading.join(PROMPT)
@@ -110,6 +110,8 @@ class Configuration:
             trace = None if isinstance(error, AdapterError) else error
             # The cause is the reason, so that another cause is told although the first one was told just now.
             self._log.error("config.not_reloaded", reason=foreign_text(error), exc_info=trace)
+            if reading.told:  # whoever asks is answered each time
+                self._log.info("config.refused", reason=foreign_text(error))
             return
         mended, self._retry_at = self._retry_at is not None, None
         self.current = fresh

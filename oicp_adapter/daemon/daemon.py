@@ -164,6 +164,7 @@ class Daemon:
         """
         same_port = settings.monitoring.port == current.monitoring.port != 0
         if same_port:
+            self._listen(settings, port=0).stop()  # an address that is not ours is found out before
             self._monitoring.stop()  # two addresses may overlap, and only one of us could have the port
         try:
             monitoring = self._listen(settings)
@@ -204,10 +205,10 @@ class Daemon:
         self._monitoring.stop()
         self._closing()
 
-    def _listen(self, settings: Settings) -> BackgroundServer:
+    def _listen(self, settings: Settings, *, port: int | None = None) -> BackgroundServer:
         app = monitoring_app(self._metrics, not_alive=self._not_alive, not_ready=self._not_ready)
-        host, port = settings.monitoring.host, settings.monitoring.port
-        return BackgroundServer(app, host=host, port=port, what="monitoring endpoint")
+        wanted = settings.monitoring.port if port is None else port
+        return BackgroundServer(app, host=settings.monitoring.host, port=wanted, what="monitoring endpoint")
 
     def _heed_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():

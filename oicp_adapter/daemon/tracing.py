@@ -71,7 +71,8 @@ def configure_tracing(environ: Mapping[str, str]) -> Tracing:
         environ: `OTEL_EXPORTER_OTLP_ENDPOINT` and the other variables of OpenTelemetry's SDK and its OTLP exporter; the
             library reads them from the process itself.
     """
-    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    said = {name: environ.get(name, "").lower() for name in ("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER")}
+    off = said["OTEL_SDK_DISABLED"] == "true" or said["OTEL_TRACES_EXPORTER"] == "none"
     address = _first(environ, _ADDRESSES)
     if off or address is None:
         return Tracing()
@@ -81,7 +82,7 @@ def configure_tracing(environ: Mapping[str, str]) -> Tracing:
         log.warning("tracing.off", reason=f"OTLP over {foreign_text(protocol)} is not spoken", cure=f"use {_SPOKEN}")
         return Tracing()
     try:
-        collector = urlsplit(address).hostname
+        collector = _host_of(address)
         tracing = _connected(environ)
     except ImportError as error:
         log.warning("tracing.off", reason=foreign_text(error), cure="pip install 'oicp-adapter[tracing]'")
@@ -108,8 +109,8 @@ def _connected(environ: Mapping[str, str]) -> Tracing:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
 
-    # Its warnings of each attempt differ in their seconds, so that no filter could count them.
-    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+    # Its warnings of each attempt differ in their seconds, so that no filter could count them; others show a header.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     named_by_user = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     named = {} if named_by_user else {"service.name": "oicp-adapter"}
     resource = Resource.create({**named, "service.version": __version__})
@@ -122,6 +123,19 @@ def _connected(environ: Mapping[str, str]) -> Tracing:
         ending.join(FLUSH_WITHIN)
 
     return Tracing(provider.get_tracer("oicp_adapter", __version__), close)
+
+
+def _host_of(address: str) -> str:
+    """
+    Return the host of a collector's address.
+
+    Raises:
+        ValueError: It is no http or https URL.
+    """
+    url = urlsplit(address)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.port == 0:
+        raise ValueError("the collector's address is no http:// or https:// URL with a host")
+    return url.hostname
 
 
 def _first(environ: Mapping[str, str], names: Sequence[str]) -> str | None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,8 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 class Collector(ThreadingHTTPServer):
     """Takes spans as an OpenTelemetry collector does."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.resources: list[dict[str, str]] = []
         self.spans: list = []
 
@@ -88,6 +89,36 @@ def test_what_a_stop_finds_unsent_is_sent(site, traced, eventually, monkeypatch)
     assert daemon.stop() == 0
     assert "push fullLoad" in {span.name for span in traced.spans}
     assert traced.resources[0]["service.name"] == "sidecar-7"
+
+
+def test_a_collector_that_comes_back_gets_spans_again(site, traced, eventually, free_port, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    site.fleet(3)
+    daemon = site.daemon()
+    statuses = cycle(["Faulted", "Charging", "Available"])
+
+    def push():
+        site.write("DE*ABC*E1", next(statuses))
+        return True
+
+    def failed():
+        push()
+        return daemon.text().count("opentelemetry") > 0 or daemon.log(level="error")
+
+    eventually(failed, every=0.5)
+    end = time.monotonic() + 6  # more than one failed export
+    while time.monotonic() < end:
+        push()
+        time.sleep(0.5)
+    with Collector(free_port) as late:
+        thread = threading.Thread(target=late.serve_forever)
+        thread.start()
+        eventually(lambda: push() and late.spans, every=0.5)
+        assert daemon.stop() == 0
+        late.shutdown()
+        thread.join()
+    assert "Traceback" not in daemon.text()
 
 
 def test_a_collector_that_is_away_costs_no_push_and_no_late_stop(site, traced, eventually, free_port, monkeypatch):

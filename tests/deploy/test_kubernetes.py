@@ -214,7 +214,7 @@ class TestDaemon:
         assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
         (endpoint,) = monitor["spec"]["endpoints"]
         (port,) = service["spec"]["ports"]
-        assert endpoint["port"] == port["name"]
+        assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
         assert port["targetPort"] == daemon(name)["ports"][0]["name"]
         (ingress,) = one(name, "NetworkPolicy", "oicp-adapter-daemon")["spec"]["ingress"]
         assert [each["port"] for each in ingress["ports"]] == [port["targetPort"]]
@@ -230,6 +230,16 @@ class TestDaemon:
             assert policy["podSelector"]["matchLabels"] == {"oicp-adapter/process": process}
             assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == ports
             assert all(rule["to"] for rule in policy["egress"])
+
+
+def test_one_of_two_replicas_may_be_taken_away_and_one_stays():
+    found = {
+        (each["kind"], each["metadata"]["name"]): each["spec"] for each in built("overlays/replicas") if "spec" in each
+    }
+    deployment, budget = found["Deployment", "oicp-adapter"], found["PodDisruptionBudget", "oicp-adapter"]
+    assert deployment["replicas"] == 2
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
 
 
 def test_the_rules_are_those_of_deploy_monitoring():

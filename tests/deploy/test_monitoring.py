@@ -170,11 +170,20 @@ def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path)
             evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
             assert len(evaluated) == len(rules("record")) + len(ALERTS)
             assert {rule["health"] for rule in evaluated} == {"ok"}
+            for query in panel_queries():
+                assert ask(f"query?query={urllib.parse.quote(query)}")["resultType"] == "vector", query
             metrics.lane_state.labels("DE*ABC", "held").set(0)
             metrics.lane_state.labels("DE*ABC", "active").set(1)
             eventually(lambda: firing(ask) == {})
     finally:
         server.stop()
+
+
+def panel_queries() -> Iterator[str]:
+    """Every query of the dashboard, as Grafana sends it."""
+    for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
+        for target in panel.get("targets", []):
+            yield target["expr"].replace("$operator", "DE.ABC").replace("$__rate_interval", "1m")
 
 
 def firing(ask: Any) -> Mapping[str, str]:

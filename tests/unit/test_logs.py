@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from oicp_adapter.logs import RepeatFilter, configure_logging, make_harmless
+from oicp_adapter.logs import REPEATED_AFTER, RepeatFilter, configure_logging, make_harmless
 from oicp_adapter.settings import LogFormat, LogSettings
 
 CANARY = "c4n4ry-s3cret"
@@ -231,6 +231,17 @@ def test_warnings_are_log_lines() -> None:
         warnings.simplefilter("always")
         warnings.showwarning("old\nthing", DeprecationWarning, "x.py", 3)
     assert "DeprecationWarning: old\\nthing" in lines(stream)[0]["event"]
+
+
+def test_what_a_library_says_again_is_counted_and_no_error_reaches_the_library() -> None:
+    clock = Clock()
+    stream, _ = json_log(clock=clock)
+    for _ in range(3):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert [line["event"] for line in lines(stream)] == ["Invalid HTTP request received."]
+    clock.now += REPEATED_AFTER.total_seconds()
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert lines(stream)[-1]["repeated"] == 2
 
 
 def test_configuring_twice_logs_once() -> None:

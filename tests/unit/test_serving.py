@@ -1,6 +1,7 @@
 """A server that others may reach closes what only takes places."""
 
 import http.client
+import io
 import socket
 
 import pytest
@@ -9,7 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from oicp_adapter import serving
+from oicp_adapter.logs import configure_logging
 from oicp_adapter.serving import BackgroundServer
+from oicp_adapter.settings import LogSettings
 
 
 @pytest.fixture
@@ -36,3 +39,17 @@ def test_a_client_that_asks_again_on_its_connection_is_answered(address):
         client.request("GET", "/")
         assert client.getresponse().read() == b"here"
     client.close()
+
+
+def test_clients_that_speak_no_http_do_not_end_the_server(address):
+    said = io.StringIO()
+    configure_logging(LogSettings(), stream=said)
+    for _ in range(30):
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(b"garbage\r\n\r\n")
+            assert b"400" in client.recv(1000)
+    client = http.client.HTTPConnection(*address, timeout=30)
+    client.request("GET", "/")
+    assert client.getresponse().read() == b"here"
+    client.close()
+    assert len(said.getvalue().splitlines()) == 1

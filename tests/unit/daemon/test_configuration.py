@@ -209,3 +209,27 @@ def test_a_store_that_never_answers_does_not_keep_the_loop(case, monkeypatch):
         assert time.monotonic() < end, "who asked meanwhile is heard"
         case.look()
     assert case.taken == [FASTER]
+
+
+def test_a_file_that_changes_during_a_reading_is_read_after_it(case, monkeypatch):
+    monkeypatch.setattr(module, "PROMPT", 0.01)
+    answered = threading.Event()
+    case.fresh = FASTER
+    case.configuration._examine = lambda _settings: answered.wait(10)
+    case.look(asked=True)
+    case.file.write_text("changed while its settings are examined")
+    case.look(5)
+    answered.set()
+    end = time.monotonic() + 10
+    while case.reads < 2:
+        assert time.monotonic() < end
+        case.look()
+
+
+def test_who_asks_for_settings_that_do_not_hold_is_told_each_time(case):
+    case.fresh = ConfigurationError("no", cure="yes")
+    with capture_logs() as log:
+        case.look(2, asked=True)
+        case.now += RETRY_EVERY.total_seconds()
+        case.look()
+    assert [event["event"] for event in log] == ["config.not_reloaded", "config.refused"] * 2 + ["config.not_reloaded"]

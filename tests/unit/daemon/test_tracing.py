@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from oicp_adapter.daemon.tracing import EVENTS, PushTracer, configure_tracing
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
+from oicp_adapter.logs import configure_logging
+from oicp_adapter.settings import LogSettings
 from oicp_adapter.sync.answers import Answer, Effect, Progress, Reason, Scope, TransportFault, Verdict
 from oicp_adapter.sync.model import Action, Entry, Intent, Record, Work, WorkReason
 
@@ -138,7 +140,7 @@ def test_without_a_tracer_nothing_is_made():
         {},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
         ENDPOINT | {"OTEL_SDK_DISABLED": "TRUE"},
-        ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
+        ENDPOINT | {"OTEL_TRACES_EXPORTER": "None"},
     ],
 )
 def test_nothing_is_traced_unless_a_collector_is_named(environ):
@@ -163,9 +165,10 @@ def test_a_missing_extra_is_told_with_its_cure(monkeypatch):
     assert log[0]["cure"] == "pip install 'oicp-adapter[tracing]'"
 
 
-def test_an_address_that_is_none_keeps_nothing_but_spans_back():
+@pytest.mark.parametrize("address", ["http://[::1", "127.0.0.1:4318", "collector", "http://collector:port", "http://"])
+def test_an_address_that_is_none_keeps_nothing_but_spans_back(address):
     with capture_logs() as log:
-        assert configure_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1"}).tracer is None
+        assert configure_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": address}).tracer is None
     assert log[0]["event"] == "tracing.off"
 
 
@@ -184,3 +187,10 @@ def test_the_log_names_the_collector_without_what_its_address_may_hide(monkeypat
         configure_tracing(address).close()
     assert [(event["event"], event["collector"]) for event in log] == [("tracing.on", "127.0.0.1")]
     assert "canary" not in str(log)
+
+
+def test_a_header_that_the_library_cannot_read_is_not_shown(monkeypatch, capfd):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization Bearer canary")
+    configure_logging(LogSettings(level="debug"))
+    configure_tracing(ENDPOINT).close()
+    assert "canary" not in "".join(capfd.readouterr())
