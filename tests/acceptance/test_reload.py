@@ -28,6 +28,7 @@ def test_an_operator_comes_and_goes_by_a_change_of_the_file_alone(site, daemon, 
     add_operator(site)
     site.config()
     eventually(lambda: len(site.at_hub("DE*XYZ")) == 2)
+    eventually(lambda: daemon.log("config.reloaded"))
     assert daemon.log("config.reloaded")[0]["changed"] == ["operators"]
     site.write("DE*ABC*E1", "Faulted")
     site.arrives("DE*ABC*E1", "OutOfService")
@@ -160,7 +161,7 @@ def test_a_copy_of_the_store_is_taken_up_once_a_person_has_adopted_it_and_the_ol
 
 
 def test_the_log_speaks_as_new_settings_say_without_a_lane_that_stops(site, daemon, eventually):
-    assert daemon.log(level="debug")
+    eventually(lambda: daemon.log(level="debug"))
     site.sections["log"]["level"] = "warning"
     site.config()
     daemon.send(signal.SIGHUP)
