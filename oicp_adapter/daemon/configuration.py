@@ -27,7 +27,7 @@ RETRY_EVERY: Final = timedelta(seconds=30)
 PROMPT: Final = 0.5
 """Seconds for which the loop waits for a reading; later, its result is taken up by a later look."""
 
-LANES_IGNORE: Final = ("control", "log", "monitoring")
+LANES_IGNORE: Final = frozenset({"control", "log", "monitoring"})
 """Sections that no lane depends on."""
 
 Stamp = tuple[int, int, int] | None
@@ -174,7 +174,7 @@ class _Reading(threading.Thread):
 
 def lanes_differ(one: Settings, other: Settings) -> bool:
     """Tell whether lanes would work otherwise with the other settings."""
-    return any(not key.startswith(LANES_IGNORE) for key in differing(one, other))
+    return any(key.partition(".")[0] not in LANES_IGNORE for key in differing(one, other))
 
 
 def differing(one: Settings, other: Settings) -> Sequence[str]:

@@ -195,35 +195,37 @@ def test_what_did_not_hold_is_tried_again_since_what_it_needs_may_come_later(cas
     assert len(case.examined) == 3
 
 
-def test_a_store_that_never_answers_does_not_keep_the_loop(case, monkeypatch):
+@pytest.fixture
+def answered(case, monkeypatch):
+    """Let a reading begin whose store answers when this is set."""
     monkeypatch.setattr(module, "PROMPT", 0.01)
-    answered = threading.Event()
+    answer = threading.Event()
     case.fresh = FASTER
-    case.configuration._examine = lambda _settings: answered.wait(10)
+    case.configuration._examine = lambda _settings: answer.wait(10)
     case.look(asked=True)
+    return answer
+
+
+def read_again(case):
+    end = time.monotonic() + 10
+    while case.reads < 2:
+        assert time.monotonic() < end, "nothing was read again"
+        case.look()
+
+
+def test_a_store_that_never_answers_does_not_keep_the_loop_and_who_asks_meanwhile_is_heard(case, answered):
     case.look(5, asked=True)
     assert (case.reads, case.taken) == (1, [])
     answered.set()
-    end = time.monotonic() + 10
-    while case.reads < 2:
-        assert time.monotonic() < end, "who asked meanwhile is heard"
-        case.look()
+    read_again(case)
     assert case.taken == [FASTER]
 
 
-def test_a_file_that_changes_during_a_reading_is_read_after_it(case, monkeypatch):
-    monkeypatch.setattr(module, "PROMPT", 0.01)
-    answered = threading.Event()
-    case.fresh = FASTER
-    case.configuration._examine = lambda _settings: answered.wait(10)
-    case.look(asked=True)
+def test_a_file_that_changes_during_a_reading_is_read_after_it(case, answered):
     case.file.write_text("changed while its settings are examined")
     case.look(5)
     answered.set()
-    end = time.monotonic() + 10
-    while case.reads < 2:
-        assert time.monotonic() < end
-        case.look()
+    read_again(case)
 
 
 def test_who_asks_for_settings_that_do_not_hold_is_told_each_time(case):

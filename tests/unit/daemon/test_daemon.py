@@ -383,6 +383,20 @@ def test_a_lane_that_hangs_after_it_was_replaced_makes_the_daemon_dead(daemon, l
     assert case.get("/livez")[0] == 200
 
 
+def test_a_lane_that_waits_long_for_another_does_not_hang(daemon, log):
+    old = FakeLane(hangs=True, stuck=True)
+    case = daemon(old)
+    new = FakeLane()
+    new.waiting = True
+    case.reload(with_push(case, max_records=7), new)
+    eventually(lambda: events(log, "config.reloaded"))
+    old.turned_at = case.now = case.now + 30 + STALL.total_seconds() + 1
+    assert case.get("/livez") == (200, "ok\n")
+    new.waiting = False
+    assert case.get("/livez") == (503, "lane DE*ABC has not turned for 90 s\n")
+    old.alive = False
+
+
 def test_lanes_that_are_switched_off_leave_no_state_behind(daemon, log):
     case = daemon(FakeLane())
     case.metrics.lane_state.labels("DE*ABC", "active").set(1)
