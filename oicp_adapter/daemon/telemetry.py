@@ -18,9 +18,9 @@ from oicp_adapter.daemon.tracing import PushTracer
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Effect, Verdict
+from oicp_adapter.sync.exchange import Settled
 from oicp_adapter.sync.model import CHANGES, Action, Intent, LaneState, Work
 from oicp_adapter.sync.plan import Plan
-from oicp_adapter.sync.settle import Settled
 from oicp_adapter.sync.steps import Round
 
 _WORD: Final = 60

@@ -23,13 +23,14 @@ from oicp_adapter.store.lanes import LaneStore, LaneTransaction, Look
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
+from oicp_adapter.sync.exchange import Exchange
 from oicp_adapter.sync.identity import StoreIdentity
 from oicp_adapter.sync.lease import ask, claim, lane_state, outlasts, release, yields
 from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import REPEATED_AT_ONCE, plan, surplus
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange, needs_entries
+from oicp_adapter.sync.settle import needs_entries
 from oicp_adapter.sync.steady import NOTHING_STEADY, Sorted, sort_steady
 from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 

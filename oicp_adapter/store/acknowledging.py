@@ -1,7 +1,7 @@
 """
 Lets the ledger say that the hub has acknowledged a request: one statement, whatever the number of its records.
 
-It does to each row what `sync.settle.acknowledged` says, which is what the tests of the decisions look at; a contract
+It does to each row what `sync.entries.acknowledged` says, which is what the tests of the decisions look at; a contract
 test compares the two.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from oicp_adapter.store.engine import Dialect, DriverStatement
 from oicp_adapter.store.types import timestamp_text
-from oicp_adapter.sync.model import Acknowledgement, Entry, Presence
+from oicp_adapter.sync.exchange import Acknowledgement
+from oicp_adapter.sync.model import Entry, Presence
 
 _BEGUN: Final = (
     "canonical", "evse_id", "acknowledged", "acknowledged_at", "acknowledged_since", "asserted_at", "presence",

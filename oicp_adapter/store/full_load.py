@@ -43,8 +43,8 @@ from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import may_be_at_the_hub
+from oicp_adapter.sync.exchange import late_until
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
-from oicp_adapter.sync.settle import late_until
 
 PAGE: Final = 5000
 """Records that one read of a stream holds."""

@@ -40,9 +40,10 @@ from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.steady import read_steady
 from oicp_adapter.store.sweep import PAGE, PAGE_OF_RELATIONS, SweepPage, sweep_lane
 from oicp_adapter.store.types import read_instant
+from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.identity import StoreIdentity
-from oicp_adapter.sync.model import Acknowledgement, Entry, Intent, Observation, Policy, Position, Rejected, Steady
+from oicp_adapter.sync.model import Entry, Intent, Observation, Policy, Position, Rejected, Steady
 
 __all__ = ["LaneScope", "LaneStore", "LaneTransaction", "Look"]
 

@@ -6,7 +6,7 @@ Holds what the decisions of a lane are made of: its ledger, its position, what w
 3. What is made for each EVSE of each push is a named tuple: it costs a fifth of a frozen dataclass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -376,25 +376,3 @@ class Intent:
 
 STEADY: Final = Entry(CanonicalEvseId(""), EvseId(""))
 """What a plan needs of the ledger row of any steady EVSE: nothing ever failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """
-    What an acknowledged insert or update changes in the ledger, the same for all of its records.
-
-    Attributes:
-        intent: The request.
-        valid_until: By record that has one, the next boundary of a window.
-        now: When the answer is recorded.
-        debt_at: The lane's own debt, if the request began before it; None: there is none.
-        furthest: No debt reaches further; a clock that was set back may have left more.
-        again_at: When its records are asserted again at the latest.
-    """
-
-    intent: Intent
-    valid_until: Mapping[CanonicalEvseId, datetime]
-    now: datetime
-    debt_at: datetime | None
-    furthest: datetime
-    again_at: datetime

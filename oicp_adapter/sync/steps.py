@@ -16,6 +16,7 @@ from typing import Final
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.assess import Assessment, Circumstances, assess
+from oicp_adapter.sync.exchange import Exchange, Settled
 from oicp_adapter.sync.guard import WithdrawalCount, must_hold, must_stay_held
 from oicp_adapter.sync.lease import covers_push, longest_silence, uncovers_push
 from oicp_adapter.sync.model import (
@@ -31,7 +32,7 @@ from oicp_adapter.sync.model import (
     Work,
 )
 from oicp_adapter.sync.pacing import paced
-from oicp_adapter.sync.settle import Exchange, Settled, abandon, settle
+from oicp_adapter.sync.settle import abandon, settle
 
 HELD_LOOK: Final = timedelta(minutes=5)
 """A held withdrawal is weighed again this often: others may have come back."""

@@ -14,9 +14,9 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from oicp_adapter.sync.answers import Effect, Verdict
+from oicp_adapter.sync.exchange import Exchange, Settled
 from oicp_adapter.sync.model import Action, Entry, Intent, Policy, Position, Record, Work
 from oicp_adapter.sync.plan import Plan
-from oicp_adapter.sync.settle import Exchange, Settled
 
 from .hands import Hands, Ledger
 from .parts import NOW

@@ -9,11 +9,12 @@ from datetime import datetime
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.sync.assess import Circumstances
+from oicp_adapter.sync.exchange import Exchange, Settled
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.lease import claim
 from oicp_adapter.sync.model import Action, Entry, Intent, Observation, Policy, Position, Record, Work
 from oicp_adapter.sync.plan import Plan, plan
-from oicp_adapter.sync.settle import Exchange, Settled, in_full
+from oicp_adapter.sync.settle import in_full
 from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
 
 from .parts import NOW

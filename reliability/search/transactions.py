@@ -17,6 +17,7 @@ from oicp_adapter.domain.resolution import resolve
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.sync.answers import Effect
 from oicp_adapter.sync.assess import Circumstances, judge_rows
+from oicp_adapter.sync.exchange import Exchange
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import (
     Action,
@@ -32,7 +33,6 @@ from oicp_adapter.sync.model import (
 )
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange
 from oicp_adapter.sync.steps import Round
 
 from . import canonical

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store.lanes import LaneStore
-from oicp_adapter.sync.model import Acknowledgement, Action, Entry, Intent, Presence, Record
-from oicp_adapter.sync.settle import acknowledged
+from oicp_adapter.sync.entries import acknowledged
+from oicp_adapter.sync.exchange import Acknowledgement
+from oicp_adapter.sync.model import Action, Entry, Intent, Presence, Record
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 STARTED = NOW - timedelta(seconds=2)

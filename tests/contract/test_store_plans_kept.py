@@ -10,7 +10,8 @@ from oicp_adapter.store import lanes, position
 from oicp_adapter.store.engine import PREPARED_AFTER, Store, _as_text, raw
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneScope, LaneStore
-from oicp_adapter.sync.model import Acknowledgement, Action, Intent, Position, Record
+from oicp_adapter.sync.exchange import Acknowledgement
+from oicp_adapter.sync.model import Action, Intent, Position, Record
 
 TABLES = (
     "evse_status", "temporary_status", "oicp_ledger", "oicp_hint", "oicp_rejection", "oicp_full_load",

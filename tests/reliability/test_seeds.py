@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oicp_adapter.daemon import worker
-from oicp_adapter.sync import settle, steps
+from oicp_adapter.sync import entries, settle, steps
 from oicp_adapter.sync.answers import Effect, Verdict
 from reliability.seeds.bench import bench
 from reliability.seeds.kept import KEPT
@@ -88,7 +88,8 @@ def test_without_waits_requests_that_follow_an_unanswered_one_too_soon_are_seen(
 
 
 def test_without_debts_a_request_that_lands_late_is_seen(monkeypatch):
-    monkeypatch.setattr(settle, "late_until", lambda intent, policy: intent.started_at)
+    for module in (entries, settle):
+        monkeypatch.setattr(module, "late_until", lambda intent, policy: intent.started_at)
     assert "I1" in violations(seeds_of("F04 late apply, flapping", "F05 late delete", "F06 late insert"))
 
 

@@ -25,6 +25,7 @@ from oicp_adapter.simulator.wire import HubAnswer, read_push
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances, judge_rows
 from oicp_adapter.sync.classify import classify
+from oicp_adapter.sync.exchange import Exchange, Settled
 from oicp_adapter.sync.guard import GUARD_SPAN, LONG_SPAN, WithdrawalCount
 from oicp_adapter.sync.lease import claim, holds
 from oicp_adapter.sync.model import (
@@ -42,7 +43,7 @@ from oicp_adapter.sync.model import (
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import plan
 from oicp_adapter.sync.schedule import full_load_due
-from oicp_adapter.sync.settle import Exchange, Settled, in_full
+from oicp_adapter.sync.settle import in_full
 from oicp_adapter.sync.steps import clear, commit_to, look_at, record
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

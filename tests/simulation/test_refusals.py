@@ -9,8 +9,8 @@ from lane import OPERATOR, ROUND_TRIP, Lane, evse
 
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.sync.answers import Reason
+from oicp_adapter.sync.entries import EVERYTHING
 from oicp_adapter.sync.model import Action, Policy, Presence
-from oicp_adapter.sync.settle import EVERYTHING
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

@@ -10,6 +10,7 @@ from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.sync.answers import Answer, Effect, Progress, Reason, Scope, Verdict
+from oicp_adapter.sync.exchange import Settled
 from oicp_adapter.sync.model import (
     Action,
     Entry,
@@ -23,7 +24,6 @@ from oicp_adapter.sync.model import (
     Work,
     WorkReason,
 )
-from oicp_adapter.sync.settle import Settled
 from oicp_adapter.sync.steps import Round
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -1,88 +1,36 @@
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, evse_key
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.sync.answers import Effect, ExistenceHint, Reason, Scope, Verdict
+from oicp_adapter.sync.answers import Effect, Reason, Scope, Verdict
+from oicp_adapter.sync.exchange import Exchange, late_until
 from oicp_adapter.sync.model import (
     Action,
-    Entry,
-    Intent,
-    Policy,
     Position,
     Presence,
-    Record,
     WindowEdge,
-    Work,
-    WorkReason,
 )
-from oicp_adapter.sync.pacing import LONGEST_QUARANTINE
-from oicp_adapter.sync.settle import EVERYTHING, Exchange, Settled, abandon, in_full, late_until, settle
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
-POLICY = Policy()
-DONE = Verdict(Effect.APPLIED, code="000")
-SILENCE = Verdict(Effect.UNKNOWN, Scope.HUB, Reason.TIMEOUT)
-REFUSED = Verdict(Effect.NOT_APPLIED, Scope.RECORD, Reason.INVALID_RECORD, "022", "Data error")
-FULL = Verdict(Effect.NOT_APPLIED, Scope.HUB, Reason.RATE_LIMITED, retry_after=timedelta(seconds=90))
-EXPIRED = Verdict(Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.UNAUTHORIZED, "017", "Unauthorized Access")
-PROVEN = Position(last_success_at=NOON - SECOND)
-"""A lane whose hub performed something a second ago."""
-
-
-def evse(number: int) -> EvseId:
-    return EvseId(f"DE*ABC*E{number}")
-
-
-def present(number: int, **changes: object) -> Entry:
-    entry = Entry(
-        evse_key(evse(number)),
-        evse(number),
-        OicpStatus.AVAILABLE,
-        acknowledged_at=NOON - HOUR,
-        acknowledged_since=NOON - HOUR,
-        asserted_at=NOON - HOUR,
-        presence=Presence.PRESENT,
-    )
-    return replace(entry, **changes)  # type: ignore[arg-type]  # a test's shorthand
-
-
-def request(action: Action, *entries: Entry) -> Intent:
-    records = tuple(Record(entry.canonical, entry.evse_id, OicpStatus.OCCUPIED) for entry in entries)
-    return Intent(1, 9, action, records, NOON - SECOND, NOON + 80 * SECOND)
-
-
-def after(
-    verdict: Verdict,
-    *entries: Entry,
-    action: Action = Action.UPDATE,
-    position: Position = Position(),  # noqa: B008 - frozen
-    work: Mapping[CanonicalEvseId, Work] | None = None,
-) -> Settled:
-    exchange = Exchange(request(action, *entries), verdict, NOON, POLICY, 0.5, work or {})
-    books = {entry.canonical: entry for entry in entries}
-    return in_full(settle(exchange, books, position), books)
-
-
-def sent_for(entry: Entry, **facts: object) -> Mapping[CanonicalEvseId, Work]:
-    record = Record(entry.canonical, entry.evse_id, OicpStatus.OCCUPIED)
-    work = Work(record, Action.UPDATE, WorkReason.CHANGED, NOON, urgent=False, entry=entry)
-    return {entry.canonical: work._replace(**facts)}  # type: ignore[arg-type]  # a test's shorthand
-
-
-def batch(size: int, **changes: object) -> list[Entry]:
-    return [present(number, **changes) for number in range(size)]
-
-
-def one(settled: Settled) -> Entry:
-    (entry,) = settled.entries
-    return entry
-
+from oicp_adapter.sync.settle import abandon, in_full, settle
+from tests.unit.sync.exchanges import (
+    DONE,
+    EXPIRED,
+    FULL,
+    HOUR,
+    NOON,
+    POLICY,
+    PROVEN,
+    REFUSED,
+    SECOND,
+    SILENCE,
+    after,
+    batch,
+    one,
+    present,
+    request,
+    sent_for,
+)
 
 # an acknowledgement
 
@@ -247,109 +195,6 @@ def test_what_was_never_sent_waits_for_nothing() -> None:
 def test_a_full_load_that_never_reached_the_hub_is_tried_again_today() -> None:
     assert after(FULL, action=Action.FULL_LOAD).position.full_load_tried_at is None
     assert after(REFUSED, action=Action.FULL_LOAD).position.full_load_tried_at is not None
-
-
-# a refusal
-
-
-def test_a_refusal_that_names_nobody_halves_the_request() -> None:
-    assert {entry.batch_cap for entry in after(REFUSED, *batch(10)).entries} == {5}
-    assert after(REFUSED, *batch(10)).quarantined == 0
-
-
-def test_a_refusal_that_names_a_record_takes_it_out_alone() -> None:
-    caps = [entry.batch_cap for entry in after(replace(REFUSED, bad_records=(2,)), *batch(5)).entries]
-    assert caps == [None, None, 1, None, None]
-
-
-def test_a_hub_that_names_again_and_again_does_not_lead_us_through_the_whole_request() -> None:
-    caps = [e.batch_cap for e in after(replace(REFUSED, bad_records=(2,)), *batch(6, failures=1)).entries]
-    assert caps == [3, 3, 1, 3, 3, 3]
-
-
-@pytest.mark.parametrize(
-    ("entries", "verdict", "position"),
-    [
-        (batch(4, presence=Presence.UNKNOWN), REFUSED, Position()),
-        (batch(4), replace(REFUSED, existence=ExistenceHint.MISSING), Position()),
-        (batch(4), REFUSED, Position(flip_first=True)),
-    ],
-)
-def test_where_existence_is_likely_the_whole_request_is_tried_the_other_way_once(
-    entries: list[Entry], verdict: Verdict, position: Position
-) -> None:
-    tried = after(verdict, *entries, position=position)
-    assert all(entry.flipped and entry.batch_cap is None for entry in tried.entries)
-    again = after(verdict, *tried.entries, action=Action.INSERT, position=tried.position)
-    assert all(not entry.flipped and entry.batch_cap == 2 for entry in again.entries)
-    assert not again.position.flip_first
-
-
-def test_a_single_record_is_tried_under_the_other_belief_before_it_is_called_bad() -> None:
-    first = after(REFUSED, present(1, first_failed_at=NOON - HOUR), position=PROVEN)
-    assert (one(first).flipped, one(first).retry_at, first.quarantined) == (True, None, 0)
-    second = after(REFUSED, one(first), action=Action.INSERT, position=first.position)
-    assert second.quarantined == 1
-    assert one(second).retry_at is not None
-    assert one(second).refused_status is OicpStatus.OCCUPIED
-    assert one(second).presence is Presence.PRESENT  # only an acknowledgement changes the belief
-
-
-def test_without_proof_no_record_is_ever_called_bad_and_the_lane_is_held_instead() -> None:
-    settled = Settled([present(1)], Position())
-    for attempt in range(30):
-        settled = after(REFUSED, one(settled), position=settled.position)
-        assert settled.quarantined == 0
-        assert one(settled).retry_at is None
-        assert (settled.position.hold_reason is not None) is (attempt + 1 >= EVERYTHING)
-        due_at = one(settled).due_at
-        assert due_at is not None
-        assert due_at <= NOON + timedelta(seconds=60)
-    assert settled.position.hold_reason is Reason.EVERYTHING_REFUSED
-    assert settled.position.wait_until is not None
-    assert settled.position.wait_until <= NOON + POLICY.settle
-
-
-def test_a_refused_delete_of_the_unknown_is_success() -> None:
-    missing = replace(REFUSED, existence=ExistenceHint.MISSING)
-    entry = one(after(missing, present(1), action=Action.DELETE))
-    assert (entry.presence, entry.withdrawn_at, entry.debt_at) == (Presence.ABSENT, NOON, None)
-
-
-def test_a_refused_delete_proves_nothing_about_the_hub() -> None:
-    missing = replace(REFUSED, existence=ExistenceHint.MISSING)
-    position = after(missing, present(1), action=Action.DELETE, position=Position(refused_streak=3)).position
-    assert (position.last_success_at, position.refused_streak) == (None, 3)
-
-
-def test_a_bare_refusal_of_a_delete_is_believed_only_with_proof_and_asked_again() -> None:
-    suspect = present(1, presence=Presence.UNKNOWN, failed_singly=1, failures=1, first_failed_at=NOON - HOUR)
-    assert one(after(REFUSED, suspect, action=Action.DELETE)).withdrawn_at is None
-    gone = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
-    assert gone.withdrawn_at == NOON
-    assert gone.debt_at == NOON + LONGEST_QUARANTINE
-    last = replace(gone, withdrawn_at=NOON - timedelta(hours=23, minutes=30), debt_at=None)
-    assert one(after(REFUSED, last, action=Action.DELETE)).debt_at is None
-
-
-def test_a_delete_of_what_is_believed_to_be_there_is_insisted_on_for_a_day() -> None:
-    suspect = present(1, failed_singly=1, failures=2, first_failed_at=NOON - HOUR)
-    kept = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
-    assert (kept.withdrawn_at, kept.presence, kept.pending_since) == (None, Presence.PRESENT, NOON - SECOND)
-    assert kept.retry_at is not None
-    a_day_ago = replace(kept, first_failed_at=NOON - timedelta(hours=24))
-    assert one(after(REFUSED, a_day_ago, action=Action.DELETE, position=PROVEN)).withdrawn_at == NOON
-
-
-@pytest.mark.parametrize(("failing", "least"), [(2 * SECOND, 60 * SECOND), (0.5 * HOUR, 0.5 * HOUR), (9 * HOUR, HOUR)])
-def test_a_bad_record_waits_as_long_as_it_has_been_failing(failing: timedelta, least: timedelta) -> None:
-    entry = present(1, failures=9, failed_singly=3, flipped=True, first_failed_at=NOON - failing)
-    bad = one(after(REFUSED, entry, action=Action.INSERT, position=PROVEN))
-    assert bad.retry_at is not None
-    assert least <= bad.retry_at - NOON <= 1.1 * least
-    assert not bad.flipped, "the next attempt begins with what is believed"
-    again = one(after(REFUSED, bad, position=PROVEN))
-    assert (again.flipped, again.retry_at) == (True, None), "then the other belief, at once"
 
 
 # nobody will ever record it

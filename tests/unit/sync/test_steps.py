@@ -8,6 +8,7 @@ from oicp_adapter.domain.identifiers import EvseId, OperatorId, evse_key
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.sync.answers import Effect, Verdict
 from oicp_adapter.sync.assess import Circumstances
+from oicp_adapter.sync.exchange import Exchange
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import (
     Action,
@@ -20,7 +21,6 @@ from oicp_adapter.sync.model import (
     Record,
     StatusRow,
 )
-from oicp_adapter.sync.settle import Exchange
 from oicp_adapter.sync.steps import HELD_LOOK, clear, commit_to, look_at, record
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
