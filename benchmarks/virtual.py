@@ -16,9 +16,10 @@ from typing import Final
 
 from benchmarks.capacity import Costs
 from benchmarks.figures import MeasurementError
+from oicp_adapter.daemon.lane import LaneIdentity, LaneResources
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.telemetry import LaneTelemetry
-from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
+from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.oicp.client import PushRequest

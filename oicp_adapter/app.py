@@ -19,6 +19,7 @@ from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.daemon.configuration import Configuration
 from oicp_adapter.daemon.crew import Crew
 from oicp_adapter.daemon.daemon import Daemon
+from oicp_adapter.daemon.lane import LaneIdentity, LaneResources
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.service_manager import ServiceManager
@@ -27,7 +28,7 @@ from oicp_adapter.daemon.survey import Survey
 from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.tracing import configure_tracing
 from oicp_adapter.daemon.witness import MemoryWitness, WitnessFile
-from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
+from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.logs import RepeatFilter, configure_logging
 from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime

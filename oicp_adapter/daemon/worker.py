@@ -7,29 +7,27 @@ Carries one lane's changes to the hub: takes the steps of `sync.steps` inside th
    anything can happen to the request, so an error at any point leaves the worst case standing there, not nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from oicp_adapter.daemon.lane import LaneIdentity, LaneResources, Push
+from oicp_adapter.daemon.lane_full_load import LaneFullLoad
 from oicp_adapter.daemon.lane_sweep import LaneSweep
-from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.trust import StoreTrust
-from oicp_adapter.daemon.witness import MemoryWitness, Witness
 from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.oicp.client import HubClient, PushRequest
-from oicp_adapter.store.lanes import LaneStore, LaneTransaction, Look
+from oicp_adapter.store.lanes import LaneTransaction, Look
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
 from oicp_adapter.sync.exchange import Exchange
 from oicp_adapter.sync.identity import StoreIdentity
 from oicp_adapter.sync.lease import ask, claim, lane_state, outlasts, release, yields
-from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position, Record, Work
+from oicp_adapter.sync.model import Action, Intent, LaneState, Policy, Position
 from oicp_adapter.sync.pacing import ready_at
 from oicp_adapter.sync.plan import REPEATED_AT_ONCE, plan, surplus
-from oicp_adapter.sync.schedule import full_load_due
 from oicp_adapter.sync.settle import needs_entries
 from oicp_adapter.sync.steady import NOTHING_STEADY, Sorted, sort_steady
 from oicp_adapter.sync.steps import Round, clear, commit_to, look_at, record
@@ -54,69 +52,6 @@ LOOK_AHEAD: Final = 100
 
 CLOCK_STEP: Final = timedelta(seconds=1)
 """A clock that went back further was set back; less is how clocks are."""
-
-FULL_LOAD_CHECK_EVERY: Final = timedelta(seconds=10)
-"""A full load that is due but must wait for a clean ledger is reconsidered this often."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaneIdentity:
-    """
-    Who pushes: the hub account of a lane, and this process as a holder of leases.
-
-    Attributes:
-        lane: The lane's key; *served*: those of all lanes of this process.
-        sole: No other process can lead it.
-    """
-
-    operator_id: str
-    operator_name: str
-    operator_keys: frozenset[str]
-    lane: str
-    served: frozenset[str]
-    holder: str
-    sole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """
-    A request whose intent is committed.
-
-    Attributes:
-        intent: As written.
-        request: What the client sends.
-        send_before: On the client's clock; later, nothing is sent.
-        work: What it is made of; empty for a full load.
-    """
-
-    intent: Intent
-    request: PushRequest
-    send_before: float
-    work: Sequence[Work]
-
-
-@dataclass(frozen=True, slots=True)
-class LaneResources:
-    """
-    What a worker works with.
-
-    Attributes:
-        full_load_records: Streams the records of the full load in flight.
-        draw: Uniform in [0, 1).
-        clock: Seconds that go on while the host sleeps; the client compares `send_before` with the same.
-        counted: What the time should be by the clock that this host started with; None: the store's is believed.
-        witness: Remembers outside of the store how far the lane had come.
-    """
-
-    store: LaneStore
-    client: HubClient
-    telemetry: LaneTelemetry
-    full_load_records: Callable[[], Iterator[Record]]
-    draw: Callable[[], float]
-    clock: Callable[[], float]
-    counted: Callable[[], datetime] | None = None
-    witness: Witness = field(default_factory=MemoryWitness)
 
 
 class LaneWorker:
@@ -143,7 +78,6 @@ class LaneWorker:
         self._store = resources.store
         self._client = resources.client
         self._telemetry = resources.telemetry
-        self._full_load_records = resources.full_load_records
         self._draw = resources.draw
         self._clock = resources.clock
         self._trust = StoreTrust(
@@ -157,6 +91,7 @@ class LaneWorker:
         self._policy = policy
         self._mapping = mapping
         self._sweep = LaneSweep(resources.store, resources.telemetry, sweep_every)
+        self._full_load = LaneFullLoad(identity, resources, self._sweep, policy)
         self._shadow = shadow
         self._exchange: tuple[Push, Answer] | None = None
         self._epoch: int | None = None
@@ -196,6 +131,7 @@ class LaneWorker:
         if self._now - look.now > CLOCK_STEP:
             self._due.clear()  # what was due at instants that are far away now
             self._sweep.forget_schedule()
+            self._full_load.forget_schedule()
         self._now = look.now
         self._next_due = look.due_at
         self._telemetry.hintless(self._store.hintless)
@@ -241,7 +177,7 @@ class LaneWorker:
                 position = settled.position
                 if push.intent.action is Action.FULL_LOAD:
                     began = books.now
-                    self._close_full_load(books, push.intent, verdict)
+                    self._full_load.close(books, push.intent, verdict.effect)
                     position = outlasts(position, push.intent, began, books.read_clock(), self._policy)
                 books.save(settled.entries)
                 if settled.acknowledged is not None:
@@ -369,8 +305,7 @@ class LaneWorker:
         if settled is None:
             return position
         if intent.action is Action.FULL_LOAD:
-            books.doubt_full_load(intent=intent, policy=self._policy)
-            books.drop_full_load()
+            self._full_load.close(books, intent, Effect.UNKNOWN)
         books.save(settled.entries)
         self._next_due = books.now
         books.clear_intent()
@@ -379,10 +314,8 @@ class LaneWorker:
         return settled.position
 
     def _next_push(self, books: LaneTransaction, position: Position) -> Push | None:
-        if self._full_load_is_due(books, position):
-            push = self._full_load(books, position)
-            if push is not None:
-                return push
+        if not self._shadow and (full_load := self._full_load.begin(books, position)) is not None:
+            return full_load
         self._find(books)
         steady = self._sort_steady(books, position)
         found = self._observe(books, position, steady)
@@ -404,7 +337,8 @@ class LaneWorker:
         )
         books.write_intent(intent)
         books.save_position(taken)
-        return Push(intent, self._request(chosen.action, records, len(records)), self._send_before, chosen.work)
+        request = self._identity.request(chosen.action, records, len(records))
+        return Push(intent, request, self._send_before, chosen.work)
 
     def _find(self, books: LaneTransaction) -> None:
         """Find what is hinted, and what is due if anything is."""
@@ -442,55 +376,9 @@ class LaneWorker:
             self._telemetry.shadowed(would)
             self._due["ready"] = now + BUSY_FOR
 
-    def _full_load_is_due(self, books: LaneTransaction, position: Position) -> bool:
-        first = position.attempt == 0
-        if self._shadow or (self._sweep.under_way and not first) or not self._is_due("full_load"):
-            return False
-        if not full_load_due(position, books.now, self._policy):
-            return False
-        self._due["full_load"] = books.now + FULL_LOAD_CHECK_EVERY
-        return True
-
-    def _full_load(self, books: LaneTransaction, position: Position) -> Push | None:
-        """Commit to a full load, unless something could be lost or withdrawn by it."""
-        first = position.attempt == 0
-        if first and books.drop_hints():
-            # Those of a whole fleet: it carries what they speak of, and a sweep looks at all that it leaves out.
-            self._sweep.begin(position.doubted_before)
-        late = position.debt_at is not None and position.debt_at > books.now
-        if late or not books.clean():
-            self._telemetry.full_load_postponed("the ledger has doubts, debts, refusals or withdrawals")
-            return None
-        count = books.prepare_full_load()
-        if count.missing or not count.records:
-            books.drop_full_load()
-            self._telemetry.full_load_postponed(f"{count.missing} EVSEs at the hub would be missing from it")
-            return None
-        self._send_before = self._clock() + self._policy.send_within.total_seconds()
-        intent, taken = commit_to(Action.FULL_LOAD, (), position, now=books.read_clock(), policy=self._policy)
-        books.write_intent(intent)
-        books.save_position(taken)
-        return Push(intent, self._request(Action.FULL_LOAD, None, count.records), self._send_before, ())
-
-    def _close_full_load(self, books: LaneTransaction, intent: Intent, verdict: Verdict) -> None:
-        if verdict.effect is Effect.APPLIED:
-            books.acknowledge_full_load(intent=intent, policy=self._policy)
-        elif verdict.effect is Effect.UNKNOWN:
-            books.doubt_full_load(intent=intent, policy=self._policy)
-        books.drop_full_load()
-
     def _judged(self, push: Push, verdict: Verdict, now: datetime) -> Exchange:
         work = {item.record.canonical: item for item in push.work}
         return Exchange(push.intent, verdict, now, self._policy, self._draw(), work)
-
-    def _request(self, action: Action, records: Sequence[Record] | None, count: int) -> PushRequest:
-        return PushRequest(
-            action=action,
-            operator_id=self._identity.operator_id,
-            operator_name=self._identity.operator_name,
-            records=self._full_load_records() if records is None else records,
-            count=count,
-        )
 
     def _is_due(self, what: str) -> bool:
         return self._due.get(what, self._now) <= self._now

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from oicp_adapter.daemon.lane import LaneIdentity, LaneResources, Push
 from oicp_adapter.daemon.telemetry import LaneTelemetry
-from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker, Push
+from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.errors import AdapterError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.domain.statuses import StatusMapping

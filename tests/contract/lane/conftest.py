@@ -16,9 +16,10 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
+from oicp_adapter.daemon.lane import LaneIdentity, LaneResources
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.telemetry import LaneTelemetry
-from oicp_adapter.daemon.worker import LaneIdentity, LaneResources, LaneWorker
+from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import evse_key, operator_key
 from oicp_adapter.domain.statuses import StatusMapping
