@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
 from oicp_adapter.domain.identifiers import OperatorId, parse_operator_id
+from oicp_adapter.domain.local_time import UnknownZoneError, zone_of
 from oicp_adapter.domain.statuses import OicpStatus, Status, normalise, parse_status
 from oicp_adapter.settings_sources import nearest
 
@@ -178,8 +178,8 @@ def _time_of_day(text: str) -> str:
 
 def _time_zone(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
+        zone_of(name)
+    except UnknownZoneError:
         raise PydanticCustomError("time_zone", "is no IANA time zone") from None
     return name
 

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,8 @@ class Configuration:
         self._seen: Sequence[Stamp] | None = None
         self._taken: Sequence[Stamp] | None = None
         self._asked = False
-        self._reading: _Reading | None = None
+        self._reading: Future[Settings] | None = None
+        self._told = False
         self._retry_at: float | None = None
         self._log = structlog.get_logger()
         self._show(successful=True)
@@ -85,20 +87,28 @@ class Configuration:
         self._asked = self._asked or asked
         # No file is looked at during a reading, which may have read it already: its change is seen after it.
         if self._reading is None and (self._files_changed() or self._asked or self._is_due()):
-            self._reading, self._asked = _Reading(self._find, told=self._asked), False
-            self._reading.start()
-            self._reading.join(PROMPT)
-        if self._reading is not None and not self._reading.is_alive():
+            self._told, self._asked = self._asked, False
+            self._reading = Future()
+            threading.Thread(target=self._find, args=[self._reading], name="settings", daemon=True).start()
+            wait([self._reading], PROMPT)
+        if self._reading is not None and self._reading.done():
             reading, self._reading = self._reading, None
             self._conclude(reading, take_up)
 
-    def _find(self) -> Settings:
+    def _find(self, reading: Future[Settings]) -> None:
+        """Read, in a thread of its own; the loop decides what comes of the result."""
+        try:
+            reading.set_result(self._examined())
+        except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+            reading.set_exception(error)
+
+    def _examined(self) -> Settings:
         fresh = self._read()
         if lanes_differ(fresh, self.current):
             self._examine(fresh)
         return fresh
 
-    def _conclude(self, reading: "_Reading", take_up: Callable[[Settings], None]) -> None:
+    def _conclude(self, reading: Future[Settings], take_up: Callable[[Settings], None]) -> None:
         try:
             fresh = reading.result()
             changed = differing(self.current, fresh)
@@ -110,7 +120,7 @@ class Configuration:
             trace = None if isinstance(error, AdapterError) else error
             # The cause is the reason, so that another cause is told although the first one was told just now.
             self._log.error("config.not_reloaded", reason=foreign_text(error), exc_info=trace)
-            if reading.told:  # whoever asks is answered each time
+            if self._told:  # whoever asks is answered each time
                 self._log.info("config.refused", reason=foreign_text(error))
             return
         mended, self._retry_at = self._retry_at is not None, None
@@ -118,7 +128,7 @@ class Configuration:
         self._show(successful=True)
         if changed:
             self._log.info("config.reloaded", changed=changed)
-        elif reading.told or mended:
+        elif self._told or mended:
             self._log.info("config.unchanged")
 
     def _files_changed(self) -> bool:
@@ -137,39 +147,6 @@ class Configuration:
         self._metrics.config_reloaded.set(successful)
         if successful:
             self._metrics.config_reloaded_at.set(datetime.now(UTC).timestamp())
-
-
-class _Reading(threading.Thread):
-    """
-    Reads settings beside the loop.
-
-    Attributes:
-        told: Somebody asked for it, and is told when nothing has changed.
-    """
-
-    def __init__(self, find: Callable[[], Settings], *, told: bool) -> None:
-        super().__init__(name="settings", daemon=True)
-        self.told = told
-        self._find = find
-        self._found: Settings | Exception | None = None
-
-    def run(self) -> None:
-        """Read once."""
-        try:
-            self._found = self._find()
-        except Exception as error:  # noqa: BLE001 - the loop decides what comes of it
-            self._found = error
-
-    def result(self) -> Settings:
-        """
-        Return what was found; only after the end.
-
-        Raises:
-            Exception: Whatever reading or examining raised.
-        """
-        if isinstance(self._found, Settings):
-            return self._found
-        raise self._found or RuntimeError("the reading of the settings ended without a result")
 
 
 def lanes_differ(one: Settings, other: Settings) -> bool:

@@ -198,6 +198,7 @@ class ForeignStoreError(StoreError):
     The store is not the one that a lane knows: a clone, a copy, another hub's.
 
     Attributes:
+        lane: Its OperatorID, as the settings spell it.
         differences: What differs, in words.
     """
 
@@ -205,6 +206,7 @@ class ForeignStoreError(StoreError):
     exit_code = ExitCode.CONFIGURATION
 
     def __init__(self, lane: str, differences: Sequence[str]) -> None:
+        self.lane = lane
         self.differences = tuple(differences)
         super().__init__(
             f"lane {lane} knows another store than this ({foreign_text('; '.join(differences))}), so nothing is sent",
@@ -239,6 +241,7 @@ class LaneHeldElsewhereError(AdapterError):
     Another process holds what only one may hold, and waiting for it makes no sense.
 
     Attributes:
+        what: That of which there is only one.
         holder: Who holds it, as far as known.
     """
 

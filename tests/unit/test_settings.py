@@ -157,6 +157,7 @@ def test_one_problem_alone_is_one_line(tmp_path: Path) -> None:
         "full_load.time_zone = ''",
         "full_load.time_zone = '../UTC'",
         "full_load.time_zone = 'Europe'",
+        "full_load.time_zone = 'right/UTC'",
         "hub.url = 'https://'",
         "hub.url = 'https://user@host/api/oicp'",
         "hub.url = 'https://host:99999/api/oicp'",
