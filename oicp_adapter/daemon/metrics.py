@@ -105,6 +105,11 @@ class Metrics:
         self.last_store_read = self._gauge(
             "last_store_read_timestamp_seconds", "When the lane last read the store; 0: never yet.", lane
         )
+        self.last_survey = self._gauge(
+            "last_survey_timestamp_seconds",
+            "When what is counted from the store (EVSEs, windows, what is pending) was last counted; 0: never yet.",
+            lane,
+        )
         self.certificate_not_after = self._gauge(
             "client_certificate_not_after_timestamp_seconds", "When the client certificate in use expires.", lane
         )
@@ -156,7 +161,7 @@ class Metrics:
         for metric in (
             self.pending_evses, self.oldest_pending, self.quarantined, self.held_withdrawals, self.last_success,
             self.last_full_load, self.next_full_load, self.oldest_open_ended_window, self.last_store_read,
-            self.certificate_not_after, self.unmapped,
+            self.last_survey, self.certificate_not_after, self.unmapped,
         ):  # fmt: skip
             metric.labels(operator)
         self.certificate_reloaded.labels(operator).set(1)

@@ -79,9 +79,10 @@ class Survey:
                 self._look_at_what_is_open()
                 if time.monotonic() >= census_at:
                     census_at = self._take_census()
+                self._note_success()
             except StoreError as error:
                 self._log.warning("survey.failed", reason=error.reason, error=str(error))
-            except Exception as error:  # noqa: BLE001 - gauges that stand still would look like a fleet at rest
+            except Exception as error:  # noqa: BLE001 - the next count may succeed
                 self._log.error("survey.failed", reason=ErrorReason.INTERNAL, exc_info=error)
             pause = PAUSE
 
@@ -105,6 +106,12 @@ class Survey:
         ended = time.monotonic()
         return ended + SHARE * (ended - started)
 
+    def _note_success(self) -> None:
+        """Show that the gauges are true; one that stands still for a failed count would look like a fleet at rest."""
+        now = datetime.now(UTC).timestamp()
+        for operator in self._scopes:
+            self._metrics.last_survey.labels(operator).set(now)
+
     def _name_rejected(self, operator: str, scope: LaneScope, counts: Mapping[str, int]) -> None:
         """Log which rows never leave the house when that changes, the first few with what to do about them."""
         if counts == self._rejected.get(operator, {}):
@@ -120,6 +127,8 @@ class Survey:
         """Count the rows whose operator no lane serves, under no operator's name, and log them when they change."""
         served = {key for scope in self._scopes.values() for key in scope.operator_keys}
         found = list(unserved_operators(self._store, served))
+        if self._stop.is_set():
+            return
         rows = self._metrics.rejected.labels("", Rejection.OPERATOR_NOT_SERVED)
         rows.set(sum(number for _, number, _ in found))
         if found != self._unserved:

@@ -151,6 +151,7 @@ class TestWithPromtool:
 def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path):
     metrics = Metrics(["DE*ABC"])
     metrics.lane_state.labels("DE*ABC", "held").set(1)
+    metrics.last_survey.labels("DE*ABC").set_to_current_time()
     app = monitoring_app(metrics, not_alive=lambda: None, not_ready=lambda: None)
     server = BackgroundServer(app, host="127.0.0.1", port=0, what="monitoring endpoint")
     server.start()

@@ -23,6 +23,7 @@ GAUGES = {
     "last_full_load_timestamp_seconds": OPERATOR,
     "next_full_load_timestamp_seconds": OPERATOR,
     "last_store_read_timestamp_seconds": OPERATOR,
+    "last_survey_timestamp_seconds": OPERATOR,
     "oldest_open_ended_window_timestamp_seconds": OPERATOR,
     "client_certificate_not_after_timestamp_seconds": OPERATOR,
     "client_certificate_last_reload_successful": OPERATOR,

@@ -149,6 +149,13 @@ def test_an_error_of_our_own_does_not_end_the_survey(surveyed):
     assert isinstance(log[0]["exc_info"], RuntimeError)
 
 
+def test_a_count_that_failed_does_not_make_the_gauges_look_fresh(surveyed):
+    away = StoreUnavailableError("the store is away", cure="wait")
+    began = datetime.now(UTC).timestamp()
+    assert value(surveyed(BACKLOG)[0], "last_survey_timestamp_seconds") >= began
+    assert value(surveyed(BACKLOG, censuses=[away])[0], "last_survey_timestamp_seconds") == 0, "half of it is none"
+
+
 def test_a_survey_that_never_started_can_be_stopped():
     Survey(None, SCOPES, Metrics(SCOPES), policy=Policy()).stop()
 
