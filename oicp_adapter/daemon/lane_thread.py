@@ -58,6 +58,14 @@ class LaneThread:
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
+        """
+        Begin nothing yet.
+
+        Args:
+            store: Of this lane alone, as the client; both are closed at the lane's end.
+            certificate: The one that the client shows; a replacement on disk is taken up.
+            clock: Seconds from any start, that go on while the host sleeps.
+        """
         self.operator_id = operator_id
         self.operator_keys = operator_keys
         self.trouble: str | None = None
