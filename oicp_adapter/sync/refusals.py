@@ -24,7 +24,7 @@ from oicp_adapter.sync.entries import (
 )
 from oicp_adapter.sync.exchange import Exchange, Settled
 from oicp_adapter.sync.model import Action, Entry, Position, Presence, Record
-from oicp_adapter.sync.pacing import LONGEST_BACKOFF, LONGEST_QUARANTINE, backoff
+from oicp_adapter.sync.pacing import LONGEST_BACKOFF, backoff, quarantine
 
 LONGEST_REFUSED: Final = timedelta(seconds=10)
 """While everything is refused one record is tried at least so often, since a healthy change waits behind it."""
@@ -33,7 +33,7 @@ PAUSE: Final = timedelta(seconds=1)
 """Between two attempts of a single record that nothing proves bad, or as long as it has been failing, to a minute."""
 
 INSIST_FOR: Final = timedelta(hours=24)
-"""A delete that was refused without a word is repeated every hour for so long, since a ghost would strand drivers."""
+"""A delete that was refused without a word is repeated for so long, since a ghost would strand drivers."""
 
 
 def after_refusal(rows: Sequence[tuple[Record, Entry]], exchange: Exchange, position: Position) -> Settled:
@@ -91,9 +91,13 @@ def _nothing_to_delete(entry: Entry, exchange: Exchange, position: Position) -> 
 
 
 def _taken_as_gone(entry: Entry, exchange: Exchange) -> Entry:
-    """Keep asking for a while when the hub did not say why it refused a delete: it need not be for existence."""
-    again = exchange.now + LONGEST_QUARANTINE
+    """
+    Keep asking when the hub did not say why it refused a delete: it need not be for existence.
+
+    After a minute first, then as long as it has been taken for gone, at most an hour.
+    """
     withdrawn_at = entry.withdrawn_at or exchange.now
+    again = exchange.now + quarantine(exchange.now - withdrawn_at, exchange.draw)
     if exchange.verdict.existence is ExistenceHint.MISSING or again > withdrawn_at + INSIST_FOR:
         return entry
     return replace(entry, presence=Presence.UNKNOWN, debt_at=max(entry.debt_at or again, again))

@@ -23,6 +23,7 @@ from oicp_adapter.sync.settle import in_full, settle
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 POLICY = Policy()
 DONE = Verdict(Effect.APPLIED, code="000")

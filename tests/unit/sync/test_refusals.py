@@ -14,7 +14,7 @@ from oicp_adapter.sync.model import (
     Presence,
 )
 from oicp_adapter.sync.pacing import LONGEST_QUARANTINE
-from tests.unit.sync.exchanges import HOUR, NOON, POLICY, PROVEN, REFUSED, SECOND, after, batch, one, present
+from tests.unit.sync.exchanges import HOUR, MINUTE, NOON, POLICY, PROVEN, REFUSED, SECOND, after, batch, one, present
 
 
 def test_a_refusal_that_names_nobody_halves_the_request() -> None:
@@ -92,7 +92,12 @@ def test_a_bare_refusal_of_a_delete_is_believed_only_with_proof_and_asked_again(
     assert one(after(REFUSED, suspect, action=Action.DELETE)).withdrawn_at is None
     gone = one(after(REFUSED, suspect, action=Action.DELETE, position=PROVEN))
     assert gone.withdrawn_at == NOON
-    assert gone.debt_at == NOON + LONGEST_QUARANTINE
+    assert gone.debt_at is not None
+    assert MINUTE <= gone.debt_at - NOON <= 1.1 * MINUTE
+    for since, least in ((20 * MINUTE, 20 * MINUTE), (9 * HOUR, LONGEST_QUARANTINE)):
+        later = one(after(REFUSED, replace(gone, withdrawn_at=NOON - since, debt_at=None), action=Action.DELETE))
+        assert later.debt_at is not None
+        assert least <= later.debt_at - NOON <= 1.1 * least
     last = replace(gone, withdrawn_at=NOON - timedelta(hours=23, minutes=30), debt_at=None)
     assert one(after(REFUSED, last, action=Action.DELETE)).debt_at is None
 
