@@ -82,9 +82,6 @@ class Judge:
         """Return lane and EVSE of what a stranger put at the hub and no ledger knows: it was never ours to withdraw."""
         return frozenset(self.foreign - self._rows("canonical IS NOT NULL"))
 
-    def _reach(self) -> str:
-        return text_of(self.world.database_time() + self.policy.send_within + self.policy.late_apply)
-
     def _rows(self, condition: str, *values: str) -> set[str]:
         found = self.store.execute(f"SELECT lane, canonical FROM oicp_ledger WHERE {condition}", values)
         return {f"{lane}/{evse}" for lane, evse in found}
@@ -168,7 +165,7 @@ class Judge:
 
     # at moments
 
-    def nothing_lost(self) -> None:
+    def nothing_lost(self, replicas: Sequence[Replica]) -> None:
         """Find each difference between the store and the ledger among what will be looked at."""
         if self.blind or self.clock_steps:
             return
@@ -185,10 +182,11 @@ class Judge:
                 )
             }
             travelling, whole = self._travelling(lane)
+            begins = self._begins(lane, replicas)
             for evse in sorted((due.lanes[key(lane)].keys() | entries.keys()) - hinted - travelling):
                 acknowledged, pending, due_at, held, retry = entries.get(evse, (None,) * 5)
                 wanted = due.lanes[key(lane)].get(evse)
-                visible = pending or held or retry or (due_at is not None and due_at <= now) or whole
+                visible = pending or held or retry or (due_at is not None and due_at <= now) or whole or begins
                 if acknowledged != wanted and not visible:
                     self.fail("I2", f"{lane} {evse} should be {wanted}, the ledger says {acknowledged}, nobody knows")
 
@@ -197,6 +195,20 @@ class Judge:
         if row is None:
             return set(), False
         return {canonical for canonical, _, _ in json.loads(row[1])}, row[0] == Action.FULL_LOAD
+
+    def _begins(self, lane: str, replicas: Sequence[Replica]) -> bool:
+        """
+        Tell whether a lane is still swept for the first time after a first full load that was refused.
+
+        Such a one drops the hints of a whole fleet; what they spoke of is found by the sweep with which each process
+        takes the lane up, so also when one dies in between.
+        """
+        found = self.store.execute(
+            "SELECT attempt, full_load_at FROM oicp_lane WHERE lane = ?", (key(lane),)
+        ).fetchone()
+        if found is None or found[0] == 0 or found[1] is not None:
+            return False
+        return not any(replica.has_swept for replica in replicas if replica.lane == lane)
 
     # at the end
 
@@ -237,8 +249,8 @@ class Judge:
         """
         Return what stands in the store that should have served its time when all is quiet.
 
-        Hints for operators of no lane wait for a sweep to prune them; a tombstone's debt further away than T_late is
-        one of those that the hub refused without a word (decision 11).
+        Hints for operators of no lane wait for a sweep to prune them. A tombstone of which nobody knows whether it is
+        at the hub is one whose delete was refused without a word, and is repeated for a day (decision 11).
         """
         found = [
             f"hint for {evse}" for evse, operator in self.store.execute("SELECT evse_key, operator_key FROM oicp_hint")
@@ -248,9 +260,9 @@ class Judge:
         found += [f"full load of {lane}" for (lane,) in self.store.execute("SELECT DISTINCT lane FROM oicp_full_load")]
         unsettled = (
             "pending_since IS NOT NULL OR doubted_at IS NOT NULL OR retry_at IS NOT NULL OR held_since IS NOT NULL"
-            " OR refusal IS NOT NULL OR (debt_at IS NOT NULL AND (withdrawn_at IS NULL OR debt_at <= ?))"
+            " OR refusal IS NOT NULL OR (debt_at IS NOT NULL AND (withdrawn_at IS NULL OR presence != 'unknown'))"
         )
-        return [*found, *(f"{each} open" for each in sorted(self._rows(unsettled, self._reach())))]
+        return [*found, *(f"{each} open" for each in sorted(self._rows(unsettled)))]
 
     def insisted(self) -> frozenset[str]:
         """Return lane and EVSE of refused deletes of what is neither in the store nor at the hub (decision 11)."""

@@ -14,4 +14,7 @@ KEPT: Final[Mapping[int, str]] = {
     462: "withdrawals approved while the clock was an hour ahead waited for that hour after it was set back",
     681: "a stranger's EVSE that no ledger knows is not ours to withdraw",
     701: "an unanswered full load left EVSEs at the hub of which no ledger knew, and that were deleted since",
+    300188: "what is quarantined when it is deleted is held only once it was released: a person approves that, too",
+    301015: "a delete refused for another cause than existence was repeated only after an hour, and the ghost stood",
+    301984: "hints that a refused first full load dropped are found by the sweep under way, page by page",
 }

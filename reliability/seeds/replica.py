@@ -203,6 +203,12 @@ class Replica:
         """Whether the process runs, or is about to start."""
         return self.actor is not None and self.actor.alive
 
+    @property
+    def has_swept(self) -> bool:
+        """Whether the process leads its lane and has compared the whole of it since it took it up."""
+        worker = self.worker if self.alive and self._store is not None else None
+        return worker is not None and worker._epoch is not None and not worker._sweep.under_way
+
     def kill(self, why: str) -> None:
         """Let the process die wherever it is; called by others."""
         if self.actor is not None and self.actor.alive:

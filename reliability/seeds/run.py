@@ -48,6 +48,9 @@ SWEEP_EVERY: Final = timedelta(seconds=120)
 CHECK_EVERY: Final = 250_000
 """Microseconds between two comparisons of the hub with the store while healing is waited for."""
 
+APPROVED_EVERY: Final = 10
+"""Seconds after which a person approves withdrawals again, once the faults are over."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -170,7 +173,7 @@ class Run:
             if self.dice.random() < 0.25:
                 self.world.after(self.dice.uniform(1, length), act)
         for _ in range(3):
-            self.world.after(self.dice.uniform(1, length), self.judge.nothing_lost)
+            self.world.after(self.dice.uniform(1, length), lambda: self.judge.nothing_lost(self.replicas))
         self.world.run(length)
         while self.world.now < self._busy_until:
             self.world.run((self._busy_until - self.world.now) / 1e6)
@@ -208,8 +211,9 @@ class Run:
         self.outcome.exceptions = len(excepted)
         if not equal:
             self._explain("I1", excepted)
-        self.writers.approve()
         self.writers.release()
+        for at in range(0, round(self.outcome.bound), APPROVED_EVERY):
+            self.world.after(at, self.writers.approve)  # also what is withdrawn, and held, only once it was released
         self.world.run(0.2)
         if not self.world.run(self.outcome.bound, until=self._quiet(exceptions=False)):
             self._explain("I1 once released", self._excepted(exceptions=False))
