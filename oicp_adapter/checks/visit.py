@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import oicp_adapter
 from oicp_adapter.checks.tls_messages import Heard, listen
-from oicp_adapter.oicp.certificates import load_client_context
+from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import HubSettings, OperatorSettings
 
 STAGE_TIMEOUT: Final = 10.0

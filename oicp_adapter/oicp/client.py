@@ -19,7 +19,7 @@ import httpx
 
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.oicp.body import Body, PushRequest
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.faults import NETWORK_ERRORS, fault_of
 from oicp_adapter.oicp.messages import PROCESS_ID_HEADER, push_path
 from oicp_adapter.oicp.network import Exchange, Line, boottime

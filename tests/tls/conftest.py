@@ -13,8 +13,8 @@ import pytest
 
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, PushRequest, boottime
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.development_pki import Authority, DevelopmentPki, KeyPair, create_development_pki
 from oicp_adapter.sync.model import Action, Record
 

@@ -19,7 +19,7 @@ from oicp_adapter.checks.hub import HUB_CHECKS, hub_findings
 from oicp_adapter.checks.tls_messages import listen
 from oicp_adapter.checks.visit import visit_hub
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.oicp.certificates import system_authorities
+from oicp_adapter.oicp.client_context import system_authorities
 from oicp_adapter.oicp.development_pki import Authority, Issued, KeyPair
 from oicp_adapter.settings import HubSettings, OperatorSettings, Settings, StoreSettings
 from oicp_adapter.simulator.hub import HubOptions
