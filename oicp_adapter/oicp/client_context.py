@@ -112,4 +112,10 @@ def _trust(context: ssl.SSLContext, ca_file: Path | None) -> None:
     folder = built_in.openssl_capath if Path(built_in.openssl_capath).is_dir() else None
     if not files and folder is None:
         raise CertificateError("this system has no trust store", cure="install ca-certificates or set hub.ca_file")
-    context.load_verify_locations(cafile=files[0] if files else None, capath=folder)
+    try:
+        context.load_verify_locations(cafile=files[0] if files else None, capath=folder)
+    except OSError as exc:
+        raise CertificateError(
+            f"this system's trust store {files[0] if files else folder} does not load ({foreign_text(exc)})",
+            cure="install ca-certificates anew, let the adapter's user read it, or set hub.ca_file",
+        ) from exc

@@ -6,7 +6,7 @@ import pytest
 from oicp_adapter.domain.errors import CertificateError
 from oicp_adapter.oicp import client_context
 from oicp_adapter.oicp.certificates import inspect_certificate
-from oicp_adapter.oicp.client_context import load_client_context
+from oicp_adapter.oicp.client_context import load_client_context, system_authorities
 from oicp_adapter.oicp.development_pki import KeyPair
 
 
@@ -92,3 +92,13 @@ def test_without_a_ca_file_and_without_a_trust_store_there_is_no_context(pki, mo
     monkeypatch.setattr(client_context, "_BUNDLES", ())
     with pytest.raises(CertificateError, match="no trust store"):
         load(pki.clients["DE*ABC"])
+
+
+def test_a_trust_store_of_the_system_that_does_not_load_is_an_error_with_cause_and_cure(pki, monkeypatch, tmp_path):
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    built_in = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", str(empty), "SSL_CERT_DIR", "/nowhere")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: built_in)
+    with pytest.raises(CertificateError, match=r"trust store .*empty\.pem does not load .*: install ca-certificates"):
+        load(pki.clients["DE*ABC"])
+    assert system_authorities() == frozenset()
