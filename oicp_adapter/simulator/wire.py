@@ -167,7 +167,8 @@ def status_code(code: str, additional_info: str | None = None) -> dict[str, str 
 
 
 def _header_errors(document: Mapping[str, object], operators: Mapping[str, object]) -> Iterable[tuple[str, str]]:
-    if document.get("ActionType") not in _ACTIONS:
+    action = document.get("ActionType")
+    if not (isinstance(action, str) and action in _ACTIONS):
         yield "actionType", f"must be one of {', '.join(_ACTIONS)}"
     operator_id = operators.get("OperatorID")
     if not (isinstance(operator_id, str) and _match_operator(operator_id)):
