@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from oicp_adapter.cli import LONGEST
 from oicp_adapter.cli.output import note, stdout_console
 from oicp_adapter.demo.play import Wishes, play
 
@@ -19,7 +20,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def demo(
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="End by itself after this long, compare, exit 0 only if equal.")
+        float | None,
+        typer.Option(min=0, max=LONGEST, help="End by itself after this long, compare, exit 0 only if equal."),
     ] = None,
     evses: Annotated[int | None, typer.Option(min=4, max=100_000, help="Size of the made-up fleet. [200]")] = None,
     file: Annotated[

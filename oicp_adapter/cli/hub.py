@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.cli import operator_id_argument
+from oicp_adapter.cli import LONGEST, operator_id_argument
 from oicp_adapter.cli.output import note, print_json
 from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
 from oicp_adapter.domain.identifiers import operator_key
@@ -45,9 +45,9 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
     sub_operator: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR=SUB", help="A partner's sub operator; may be repeated.")
     ] = None,
-    delay: Annotated[float, typer.Option(min=0, help="Seconds from a push to its answer.")] = 0.0,
+    delay: Annotated[float, typer.Option(min=0, max=LONGEST, help="Seconds from a push to its answer.")] = 0.0,
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute of one operator.")] = 2000,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop by itself after this long.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, max=LONGEST, help="Stop by itself after this long.")] = None,
     *,
     lenient: Annotated[bool, typer.Option("--lenient", help="insert and update do either.")] = False,
 ) -> None:
