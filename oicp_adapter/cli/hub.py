@@ -3,9 +3,7 @@
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +12,7 @@ import typer
 
 from oicp_adapter.cli import LONGEST, operator_id_argument
 from oicp_adapter.cli.output import note, print_json
+from oicp_adapter.cli.stopping import stop_on
 from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.logs import configure_logging
@@ -73,7 +72,7 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
         host=host,
         name=names[0],
     )
-    with _stop_signals() as stop, SimulatorServer(config) as server:
+    with stop_on(signal.SIGTERM, signal.SIGINT) as stop, SimulatorServer(config) as server:
         _announce(server, pki, lenient=lenient)
         stop.wait(seconds)
     note("hub: stopped")
@@ -95,18 +94,6 @@ def _announce(server: SimulatorServer, pki: DevelopmentPki, *, lenient: bool) ->
     sys.stdout.flush()  # whoever started it waits for this line on a pipe
     manner = "lenient" if lenient else "strict"
     note(f"hub: {manner}, listening on {server.url} for {', '.join(clients)}; faults and journal at {server.admin_url}")
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGINT into an event for as long as the context lasts."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _partners(operators: Sequence[str], sub_operators: Sequence[str]) -> dict[str, frozenset[str]]:
