@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ import oicp_adapter
 from oicp_adapter.checks.tls_messages import Heard, listen
 from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import HubSettings, OperatorSettings
+from oicp_adapter.sync.classify import parse_http_date
 
 STAGE_TIMEOUT: Final = 10.0
 """Seconds for each of connection, handshake and answer at most."""
@@ -213,15 +213,7 @@ def _read(received: bytes, asked: datetime, *, ended: bool) -> Reply | None:
     if not whole and not ended:
         return None
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Reply(answer.status, headers, body, _date(answer.headers["Date"]), asked, datetime.now(UTC))
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text or "")
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return Reply(answer.status, headers, body, parse_http_date(headers.get("date")), asked, datetime.now(UTC))
 
 
 def offset(reply: Reply) -> timedelta | None:
