@@ -5,7 +5,8 @@ Goes to the hub once under an operator's certificate, as far as it gets, and not
    anything is sent, and that nothing comes is the good answer.
 2. What is sent then is one GET of the base URL, without a body: no operation of OICP stands there, no operator is
    named, and GET asks for no change (RFC 9110 §9.2.1). It passes what stands before the hub's calls, and is none.
-3. One connection, one deadline for each stage; nothing is tried again, and the environment decides nothing.
+3. One connection; each address that is tried, the handshake's reads and the answer have a deadline, the look-up of the
+   name has the system's. Nothing is asked twice, and the environment decides nothing.
 """
 
 import http.client
@@ -27,7 +28,7 @@ from oicp_adapter.settings import HubSettings, OperatorSettings
 from oicp_adapter.sync.classify import parse_http_date
 
 STAGE_TIMEOUT: Final = 10.0
-"""Seconds for each of connection, handshake and answer at most."""
+"""Seconds at most for each address that is tried, each read of the handshake, and the answer."""
 
 PATIENCE: Final = 1.0
 """Seconds in which an alert of TLS 1.3 is awaited; it takes one round trip."""
