@@ -30,8 +30,8 @@ from oicp_adapter.daemon.tracing import configure_tracing
 from oicp_adapter.daemon.witness import MemoryWitness, WitnessFile
 from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.logs import RepeatFilter, configure_logging
-from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, boottime
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.settings import OperatorSettings, PushMode, Settings
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.engine import Store, system_clock

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -71,17 +72,24 @@ class RelationName:
 def _seconds(value: object) -> object:
     """Accept positive seconds as number or text; a timedelta stays what it is."""
     if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            seconds = float(value)
-        except ValueError:
-            raise PydanticCustomError("seconds", "is no number") from None
-    else:
+        return _bounded(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise PydanticCustomError("seconds", "is no number")
-    if not 0 < seconds <= LONGEST.total_seconds():
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise PydanticCustomError("seconds", "is no number") from None
+    except OverflowError:
+        seconds = inf
+    # Compared as a number first: a timedelta holds neither infinity nor what is no number.
+    return _bounded(timedelta(seconds=seconds) if abs(seconds) <= LONGEST.total_seconds() else timedelta.max)
+
+
+def _bounded(duration: timedelta) -> timedelta:
+    """Accept what is left of a duration once it is counted in microseconds."""
+    if not timedelta() < duration <= LONGEST:
         raise PydanticCustomError("seconds", "is not above 0 and within a year")
-    return timedelta(seconds=seconds)
+    return duration
 
 
 def _no_flag(value: object) -> object:

@@ -1,5 +1,7 @@
 """Looks at the certificate and private key of one operator; each check looks at one thing, and none asks the hub."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +18,8 @@ from oicp_adapter.oicp.certificates import (
     CertificateFacts,
     certificate_chain,
     inspect_certificate,
-    key_permissions_problem,
-    load_client_context,
 )
+from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import OperatorSettings
 
 _RENEW: Final = "have a new one signed and put it in its place, the daemon takes it up without restart"
@@ -63,11 +64,24 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
 
 
 def key_kept_secret(operator: OperatorSettings) -> Iterator[Finding]:
-    """May nobody else read the private key?"""
-    problem = key_permissions_problem(operator.private_key)
-    if problem is not None:
-        what, _, cure = problem.rpartition(": ")
-        yield Finding(Check.KEY_FILE, Level.ERROR, operator.id, what, cure)
+    """
+    May nobody else read the private key?
+
+    A file that belongs to root may be readable by its group: so Kubernetes hands a secret to a user that is not root
+    (`fsGroup`), and systemd a credential, whose access list shows as the group's bit.
+    """
+    path = operator.private_key
+    try:
+        found = path.stat()
+    except OSError:
+        return  # told where the pair is loaded
+    mode = stat.S_IMODE(found.st_mode)
+    lent = found.st_uid == 0 and os.geteuid() != 0
+    allowed = stat.S_IRGRP if lent else 0
+    readers = [who for bit, who in ((stat.S_IRGRP, "its group"), (stat.S_IROTH, "others")) if mode & bit & ~allowed]
+    if readers:
+        what = f"private key {path} is readable by {' and '.join(readers)} (mode {mode:04o})"
+        yield Finding(Check.KEY_FILE, Level.ERROR, operator.id, what, f"chmod {'640' if lent else '600'} {path}")
 
 
 def holds_now(pair: Pair) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ class Finding:
 
     Attributes:
         check: Who looked.
-        subject: What it is about: `settings`, `hub`, `control`, `store`, or an OperatorID.
+        subject: What it is about: `settings`, `hub`, `control`, `store`, `fleet`, or an OperatorID.
         what: What was found.
         cure: What to do about it; empty: nothing.
         exit_code: What `check` exits with on this error: 78 when something must be corrected here, 69 when a

@@ -14,7 +14,7 @@ from cryptography import x509
 from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.visit import Visit
 from oicp_adapter.domain.errors import foreign_text
-from oicp_adapter.oicp.certificates import system_authorities
+from oicp_adapter.oicp.client_context import system_authorities
 
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10

@@ -5,7 +5,8 @@ Goes to the hub once under an operator's certificate, as far as it gets, and not
    anything is sent, and that nothing comes is the good answer.
 2. What is sent then is one GET of the base URL, without a body: no operation of OICP stands there, no operator is
    named, and GET asks for no change (RFC 9110 §9.2.1). It passes what stands before the hub's calls, and is none.
-3. One connection, one deadline for each stage; nothing is tried again, and the environment decides nothing.
+3. One connection; each address that is tried, the handshake's reads and the answer have a deadline, the look-up of the
+   name has the system's. Nothing is asked twice, and the environment decides nothing.
 """
 
 import http.client
@@ -16,18 +17,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
 import oicp_adapter
 from oicp_adapter.checks.tls_messages import Heard, listen
-from oicp_adapter.oicp.certificates import load_client_context
+from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import HubSettings, OperatorSettings
+from oicp_adapter.sync.classify import parse_http_date
 
 STAGE_TIMEOUT: Final = 10.0
-"""Seconds for each of connection, handshake and answer at most."""
+"""Seconds at most for each address that is tried, each read of the handshake, and the answer."""
 
 PATIENCE: Final = 1.0
 """Seconds in which an alert of TLS 1.3 is awaited; it takes one round trip."""
@@ -213,15 +214,7 @@ def _read(received: bytes, asked: datetime, *, ended: bool) -> Reply | None:
     if not whole and not ended:
         return None
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Reply(answer.status, headers, body, _date(answer.headers["Date"]), asked, datetime.now(UTC))
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text or "")
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return Reply(answer.status, headers, body, parse_http_date(headers.get("date")), asked, datetime.now(UTC))
 
 
 def offset(reply: Reply) -> timedelta | None:

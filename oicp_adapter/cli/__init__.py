@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -18,6 +18,9 @@ from oicp_adapter.domain.identifiers import parse_operator_id
 
 if TYPE_CHECKING:
     from oicp_adapter.settings import Settings
+
+LONGEST: Final = 366 * 86_400
+"""Seconds that an option takes at most, a year: neither a wait nor a date can be of any length."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,16 @@
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.cli import operator_id_argument
+from oicp_adapter.cli import LONGEST, operator_id_argument
 from oicp_adapter.cli.output import note, print_json
+from oicp_adapter.cli.stopping import stop_on
 from oicp_adapter.domain.errors import WrongArgumentError, foreign_text
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.logs import configure_logging
@@ -45,9 +44,9 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
     sub_operator: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR=SUB", help="A partner's sub operator; may be repeated.")
     ] = None,
-    delay: Annotated[float, typer.Option(min=0, help="Seconds from a push to its answer.")] = 0.0,
+    delay: Annotated[float, typer.Option(min=0, max=LONGEST, help="Seconds from a push to its answer.")] = 0.0,
     rate_limit: Annotated[int, typer.Option(min=0, help="Requests a minute of one operator.")] = 2000,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop by itself after this long.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, max=LONGEST, help="Stop by itself after this long.")] = None,
     *,
     lenient: Annotated[bool, typer.Option("--lenient", help="insert and update do either.")] = False,
 ) -> None:
@@ -73,7 +72,7 @@ def hub(  # noqa: PLR0917 - every one is an option on the command line
         host=host,
         name=names[0],
     )
-    with _stop_signals() as stop, SimulatorServer(config) as server:
+    with stop_on(signal.SIGTERM, signal.SIGINT) as stop, SimulatorServer(config) as server:
         _announce(server, pki, lenient=lenient)
         stop.wait(seconds)
     note("hub: stopped")
@@ -95,18 +94,6 @@ def _announce(server: SimulatorServer, pki: DevelopmentPki, *, lenient: bool) ->
     sys.stdout.flush()  # whoever started it waits for this line on a pipe
     manner = "lenient" if lenient else "strict"
     note(f"hub: {manner}, listening on {server.url} for {', '.join(clients)}; faults and journal at {server.admin_url}")
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGINT into an event for as long as the context lasts."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _partners(operators: Sequence[str], sub_operators: Sequence[str]) -> dict[str, frozenset[str]]:

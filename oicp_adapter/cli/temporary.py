@@ -1,24 +1,21 @@
 """Lists, sets, ends and extends temporary statuses, through the service that the API and the operator page use."""
 
-import getpass
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
-from oicp_adapter.cli.times import instant_after, parse_duration, parse_instant
+from oicp_adapter.cli.person import end_argument, kind_argument, opened_desk, person
+from oicp_adapter.cli.times import parse_duration, parse_instant
 from oicp_adapter.control.bulk import Selection, WindowTemplate, set_windows
-from oicp_adapter.control.desk import Desk, desk_of
+from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.preview import EvsePreview, preview
 from oicp_adapter.control.windows import end_windows, extend_windows, get_window
-from oicp_adapter.domain.access import EVERYTHING, Actor
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.patterns import EvsePattern
-from oicp_adapter.domain.statuses import TemporaryStatus, normalise
+from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.store.configured import configured_store
 from oicp_adapter.store.temporary import TemporaryRecord, list_temporary
 from oicp_adapter.store.windows import WindowState
@@ -36,7 +33,6 @@ _Zone = Annotated[str | None, typer.Option("--zone", metavar="ZONE", help="Of ti
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _COLUMNS = ("number", "EVSE", "status", "from", "to", "reason", "reference", "by", "ended")
 _PREVIEW = ("EVSE", "location", "drivers see now", "during", "after", "note")
-_KINDS = {normalise(kind): kind for kind in TemporaryStatus}
 _ALL = "all"
 _WIDTH = 60
 """Characters of somebody else's text that a table shows."""
@@ -79,14 +75,13 @@ def set_(  # noqa: PLR0917 - every one is an option on the command line
     as_json: _AsJson = False,
 ) -> None:
     """Set a temporary status from now or a time, for a duration, to a time or until ended, on all EVSEs or none."""
-    if normalise(kind) not in _KINDS:
-        raise typer.BadParameter(f"{foreign_text(kind, _WIDTH)!r} is none of {', '.join(_KINDS)}")
+    wanted = kind_argument(kind)
     valid_from = parse_instant(start, zone) if start is not None else None
-    with _desk(context) as desk:
+    with opened_desk(context) as desk:
         template = WindowTemplate(
-            kind=_KINDS[normalise(kind)],
+            kind=wanted,
             valid_from=valid_from,
-            valid_to=_end(valid_from or desk.store.now(), duration, end, zone),
+            valid_to=end_argument(valid_from or desk.store.now(), duration, end, zone),
             time_zone=zone,
             reason=reason,
             reference=reference,
@@ -95,7 +90,7 @@ def set_(  # noqa: PLR0917 - every one is an option on the command line
         if dry_run:
             _show_preview(desk, selection, template, as_json=as_json)
             return
-        made = set_windows(desk, _actor(), selection, template).value or ()
+        made = set_windows(desk, person(), selection, template).value or ()
         _show([each.record for each in made], as_json=as_json)
 
 
@@ -108,11 +103,11 @@ def end_(
     as_json: _AsJson = False,
 ) -> None:
     """End temporary statuses now, all or none."""
-    with _desk(context) as desk:
+    with opened_desk(context) as desk:
         if dry_run:
             _show_open(desk, numbers, as_json=as_json)
             return
-        _show([each.record for each in end_windows(desk, _actor(), numbers)], as_json=as_json)
+        _show([each.record for each in end_windows(desk, person(), numbers)], as_json=as_json)
 
 
 @temporary.command("extend")
@@ -131,26 +126,14 @@ def extend(
         raise typer.BadParameter("say either --for how much longer, or --to which time")
     by = parse_duration(duration) if duration is not None else None
     to = parse_instant(end, zone) if end is not None else None
-    with _desk(context) as desk:
+    with opened_desk(context) as desk:
         if dry_run:
             _show_open(desk, numbers, as_json=as_json)
             return
         _show(
-            [each.record for each in extend_windows(desk, _actor(), numbers, by=by, to=to, time_zone=zone)],
+            [each.record for each in extend_windows(desk, person(), numbers, by=by, to=to, time_zone=zone)],
             as_json=as_json,
         )
-
-
-@contextmanager
-def _desk(context: typer.Context) -> Iterator[Desk]:
-    settings = invocation(context).settings()
-    with configured_store(settings) as store:
-        yield desk_of(settings, store)
-
-
-def _actor() -> Actor:
-    """Return whoever runs the command: who may read the settings may do everything."""
-    return Actor(getpass.getuser(), None, EVERYTHING)
 
 
 def _selection(evses: str, location: str | None, charge_box: str | None) -> Selection:
@@ -163,16 +146,8 @@ def _selection(evses: str, location: str | None, charge_box: str | None) -> Sele
     return Selection(evse_ids=[each.strip() for each in evses.split(",") if each.strip()])
 
 
-def _end(start: datetime, duration: str | None, end: str | None, zone: str | None) -> datetime | None:
-    if duration is not None and end is not None:
-        raise typer.BadParameter("--for and --to exclude each other")
-    if duration is not None:
-        return instant_after(start, duration)
-    return parse_instant(end, zone) if end is not None else None
-
-
 def _show_preview(desk: Desk, selection: Selection, template: WindowTemplate, *, as_json: bool) -> None:
-    shown = preview(desk, _actor(), selection, template)
+    shown = preview(desk, person(), selection, template)
     for unknown in shown.unknown:
         note(f"no EVSE {foreign_text(unknown, _WIDTH)} is in the store: nothing could be set")
     for warning in shown.warnings:
@@ -212,7 +187,7 @@ def _previewed(each: EvsePreview) -> dict[str, object]:
 
 def _show_open(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
     """Show what would be changed."""
-    found = [get_window(desk, _actor(), number) for number in numbers]
+    found = [get_window(desk, person(), number) for number in numbers]
     for each in found:
         if each.state is WindowState.ENDED:
             note(f"temporary status {each.record.window.id} is over")

@@ -1,23 +1,16 @@
 """Makes, lists and revokes the tokens of the control API."""
 
-import getpass
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
 
-from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json, print_json_array, print_table
-from oicp_adapter.cli.times import instant_after, parse_duration, parse_instant
+from oicp_adapter.cli.person import end_argument, kind_argument, opened_desk, person
+from oicp_adapter.cli.times import parse_duration
 from oicp_adapter.control.access import ROLES, NewToken, TokenView, create_token, list_tokens, revoke_token
-from oicp_adapter.control.desk import Desk, desk_of
-from oicp_adapter.domain.access import EVERYTHING, Actor
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.patterns import EvsePattern
-from oicp_adapter.domain.statuses import TemporaryStatus, normalise
-from oicp_adapter.store.configured import configured_store
 
 token = typer.Typer(add_completion=False, no_args_is_help=True, help="Tokens of the control API, and what each may do.")
 
@@ -36,7 +29,6 @@ _COLUMNS: Final = (
     "last used",
     "revoked",
 )
-_KINDS: Final = {normalise(kind): kind for kind in TemporaryStatus}
 
 
 @token.command("create")
@@ -70,11 +62,11 @@ def create(  # noqa: PLR0917 - every one is an option on the command line
     grant = ROLES.get(role.lower())
     if grant is None:
         raise typer.BadParameter(f"{foreign_text(role, 60)!r} is no role: use {', '.join(ROLES)}")
-    kinds = frozenset(_kind(each) for each in kind) if kind else grant.kinds
+    kinds = frozenset(kind_argument(each) for each in kind) if kind else grant.kinds
     if not kinds <= grant.kinds:
         allowed = ", ".join(sorted(grant.kinds)) or "nothing"
         raise typer.BadParameter(f"a token of the role {role} sets {allowed}: leave out --kind, or choose another role")
-    with _desk(context) as desk:
+    with opened_desk(context) as desk:
         new = NewToken(
             name=name,
             scopes=grant.scopes,
@@ -82,10 +74,10 @@ def create(  # noqa: PLR0917 - every one is an option on the command line
             patterns=tuple(EvsePattern(each) for each in evse or ()),
             locations=frozenset(location or ()),
             longest=parse_duration(longest) if longest is not None else None,
-            expires_at=_end(desk, lifetime, end, zone),
+            expires_at=end_argument(desk.store.now(), lifetime, end, zone),
             requests_per_minute=per_minute,
         )
-        made, text = create_token(desk, _actor(), new)
+        made, text = create_token(desk, person(), new)
     if as_json:
         print_json({"token": text, **_document(made)})
         return
@@ -96,7 +88,7 @@ def create(  # noqa: PLR0917 - every one is an option on the command line
 @token.command("list")
 def list_(context: typer.Context, *, as_json: _AsJson = False) -> None:
     """List the tokens, those that no longer hold too; times are UTC."""
-    with _desk(context) as desk:
+    with opened_desk(context) as desk:
         found = list_tokens(desk)
     _show(found, as_json=as_json)
 
@@ -106,35 +98,9 @@ def revoke(
     context: typer.Context, token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")]
 ) -> None:
     """Let a token hold no longer; who is signed in with it is signed out."""
-    with _desk(context) as desk:
-        found = revoke_token(desk, _actor(), token_id)
+    with opened_desk(context) as desk:
+        found = revoke_token(desk, person(), token_id)
     _show([found], as_json=False)
-
-
-@contextmanager
-def _desk(context: typer.Context) -> Iterator[Desk]:
-    settings = invocation(context).settings()
-    with configured_store(settings) as store:
-        yield desk_of(settings, store)
-
-
-def _actor() -> Actor:
-    return Actor(getpass.getuser(), None, EVERYTHING)
-
-
-def _kind(word: str) -> TemporaryStatus:
-    kind = _KINDS.get(normalise(word))
-    if kind is None:
-        raise typer.BadParameter(f"{foreign_text(word, 60)!r} is none of {', '.join(_KINDS)}")
-    return kind
-
-
-def _end(desk: Desk, lifetime: str | None, end: str | None, zone: str | None) -> datetime | None:
-    if lifetime is not None and end is not None:
-        raise typer.BadParameter("--for and --to exclude each other")
-    if lifetime is not None:
-        return instant_after(desk.store.now(), lifetime)
-    return parse_instant(end, zone) if end is not None else None
 
 
 def _show(tokens: Sequence[TokenView], *, as_json: bool) -> None:

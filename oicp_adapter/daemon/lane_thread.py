@@ -18,8 +18,8 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.errors import AdapterError, foreign_text
 from oicp_adapter.domain.identifiers import CanonicalOperatorId
-from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.store.lanes import LaneStore
 
 LONGEST_STORE_WAIT: Final = timedelta(seconds=5)

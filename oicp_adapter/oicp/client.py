@@ -11,20 +11,20 @@ Pushes statuses to the hub over mutual TLS and reports what came of it.
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Final
 
 import httpx
 
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.oicp.body import Body, PushRequest
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.faults import NETWORK_ERRORS, fault_of
 from oicp_adapter.oicp.messages import PROCESS_ID_HEADER, push_path
 from oicp_adapter.oicp.network import Exchange, Line, boottime
 from oicp_adapter.oicp.transport import KEEP_ALIVE, Session, open_session
 from oicp_adapter.sync.answers import Answer, Progress, TransportFault
+from oicp_adapter.sync.classify import parse_http_date
 from oicp_adapter.sync.model import Action
 
 __all__ = ["HubClient", "PushRequest", "boottime"]
@@ -167,7 +167,7 @@ class HubClient:
             body=bytes(kept[: self._answer_limit]),
             truncated=truncated,
             retry_after=_header(answer, "Retry-After"),
-            date=_date(_header(answer, "Date")),
+            date=parse_http_date(_header(answer, "Date")),
             process_id=_header(answer, PROCESS_ID_HEADER),
             duration=timedelta(seconds=self._clock() - started),
         )
@@ -210,13 +210,3 @@ def _base(text: str) -> httpx.URL:
 def _header(answer: httpx.Response, name: str) -> str | None:
     value = answer.headers.get(name)
     return None if value is None else foreign_text(value, _HEADER_LENGTH)
-
-
-def _date(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        date = parsedate_to_datetime(text)
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None

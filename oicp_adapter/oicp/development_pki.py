@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from oicp_adapter.domain.errors import CertificateError, ConfigurationError, foreign_text
+from oicp_adapter.domain.errors import CertificateError, ConfigurationError, WrongArgumentError, foreign_text
 
 DEFAULT_HUB_NAMES: Final = ("localhost", "127.0.0.1")
 
@@ -158,7 +158,9 @@ def create_development_pki(
     Raises:
         ConfigurationError: Existing material has expired, is incomplete or does not fit, or two operators would share
             a file.
+        WrongArgumentError: A hub name can stand in no certificate.
     """
+    _require_names(hub_names)
     files = _layout(directory, operators)
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -181,6 +183,19 @@ def create_development_pki(
 def client_file_name(operator: str) -> str:
     """Return the stem of an operator's files: `DE*ABC` becomes `client-DE-ABC`."""
     return "client-" + re.sub(r"[^A-Za-z0-9]+", "-", operator).strip("-")
+
+
+def _require_names(hub_names: Sequence[str]) -> None:
+    for place, name in enumerate(hub_names):
+        try:
+            _alternative_name(name)
+            if place == 0:
+                _name(name, organization="any")  # it becomes the common name, too
+        except ValueError as exc:
+            raise WrongArgumentError(
+                f"hub name {foreign_text(name, 60)!r} can stand in no certificate",
+                cure="give an address, or a DNS name in ASCII (xn--… for others), the first of at most 64 characters",
+            ) from exc
 
 
 def _layout(directory: Path, operators: Sequence[str]) -> DevelopmentPki:

@@ -15,7 +15,7 @@ import httpcore
 import httpx
 
 import oicp_adapter
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.network import Line
 
 KEEP_ALIVE: Final = timedelta(seconds=30)

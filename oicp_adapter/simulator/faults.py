@@ -24,14 +24,14 @@ from oicp_adapter.simulator.wire import (
     Malformed,
     Push,
     acknowledgement,
+    json_answer,
     record_reference,
     refusal,
+    refused,
     validation_errors,
 )
 from oicp_adapter.sync.model import Action
 
-_JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
-_HTML: Final[Mapping[str, str]] = {"Content-Type": "text/html"}
 _MAX_SIZE: Final = 256 * 1024 * 1024
 """Bytes of the largest answer that may be asked for."""
 
@@ -238,18 +238,9 @@ def effect_of(fault: Fault, request: Request) -> Effect:
     return replace(effect, applying=fault.applied, late_by=fault.delay)
 
 
-def _answered(
-    http_status: int, body: bytes, *, code: str | None = None, headers: Mapping[str, str] = _JSON
-) -> HubAnswer:
-    return HubAnswer(http_status, body, headers, code)
-
-
-def _refused(code: str) -> HubAnswer:
-    return _answered(200, acknowledgement(code, result=False), code=code)
-
-
 def _page(http_status: int, words: str) -> HubAnswer:
-    return _answered(http_status, f"<html><body><h1>{http_status} {words}</h1></body></html>".encode(), headers=_HTML)
+    page = f"<html><body><h1>{http_status} {words}</h1></body></html>"
+    return HubAnswer(http_status, page.encode(), {"Content-Type": "text/html"})
 
 
 def _late_apply(fault: Fault, _request: Request) -> Effect:
@@ -259,12 +250,12 @@ def _late_apply(fault: Fault, _request: Request) -> Effect:
 
 def _truncated(_fault: Fault, _request: Request) -> Effect:
     body = acknowledgement(SUCCESS, result=True)
-    return Effect(answer=_answered(200, body[: len(body) // 2], code=None))
+    return Effect(answer=json_answer(200, body[: len(body) // 2]))
 
 
 def _gzip_bomb(fault: Fault, _request: Request) -> Effect:
-    headers = {**_JSON, "Content-Encoding": "gzip"}
-    return Effect(answer=_answered(200, _packed_zeros(fault.size), headers=headers))
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    return Effect(answer=HubAnswer(200, _packed_zeros(fault.size), headers))
 
 
 @lru_cache(maxsize=1)
@@ -274,12 +265,14 @@ def _packed_zeros(size: int) -> bytes:
 
 def _contradictory(fault: Fault, _request: Request) -> Effect:
     code = fault.code or ("022" if fault.result else SUCCESS)
-    return Effect(answer=_answered(200, acknowledgement(code, result=fault.result), code=code))
+    return Effect(answer=json_answer(200, acknowledgement(code, result=fault.result), code))
 
 
 def _rate_limited(fault: Fault, _request: Request) -> Effect:
-    headers = dict(_JSON) if fault.retry_after is None else {**_JSON, "Retry-After": fault.retry_after}
-    return Effect(applying=Applying.NEVER, answer=_answered(429, b"", headers=headers))
+    answer = json_answer(429, b"")
+    if fault.retry_after is not None:
+        answer = replace(answer, headers={**answer.headers, "Retry-After": fault.retry_after})
+    return _not_performed(answer)
 
 
 def _poison(fault: Fault, request: Request) -> Effect:
@@ -293,14 +286,14 @@ def _poison_answer(fault: Fault, request: Request) -> HubAnswer:
     place = push.keys[evse_key(fault.evse_id)] if isinstance(push, Push) and fault.evse_id is not None else 0
     match fault.poison:
         case PoisonAnswer.CODE_018 | PoisonAnswer.CODE_022:
-            return _refused(fault.poison.value)
+            return refused(fault.poison.value)
         case PoisonAnswer.INDEX_RIGHT:
-            return _answered(400, validation_errors([(record_reference(place), "must match the grammar")]))
+            return json_answer(400, validation_errors([(record_reference(place), "must match the grammar")]))
         case PoisonAnswer.INDEX_WRONG:
             wrong = 1 if place == 0 else place - 1
-            return _answered(400, validation_errors([(record_reference(wrong), "must match the grammar")]))
+            return json_answer(400, validation_errors([(record_reference(wrong), "must match the grammar")]))
         case PoisonAnswer.INDEX_ABSENT:
-            return _answered(400, validation_errors([]))
+            return json_answer(400, validation_errors([]))
         case _:
             return _page(500, "Internal Server Error")
 
@@ -319,10 +312,10 @@ KINDS: Final[Mapping[FaultKind, Callable[[Fault, Request], Effect]]] = {
     FaultKind.LATE_APPLY: _late_apply,
     FaultKind.DOUBLE_APPLY: lambda fault, _request: Effect(applying=Applying.TWICE, late_by=fault.delay),
     FaultKind.HTTP_STATUS: lambda fault, _request: Effect(answer=_page(fault.http_status, "simulated")),
-    FaultKind.STATUS_CODE: lambda fault, _request: _not_performed(_refused(fault.code or "009")),
+    FaultKind.STATUS_CODE: lambda fault, _request: _not_performed(refused(fault.code or "009")),
     FaultKind.TRUNCATED: _truncated,
     FaultKind.HTML: lambda _fault, _request: Effect(answer=_page(200, "OK")),
-    FaultKind.EMPTY: lambda _fault, _request: Effect(answer=_answered(200, b"")),
+    FaultKind.EMPTY: lambda _fault, _request: Effect(answer=json_answer(200, b"")),
     FaultKind.ENORMOUS: lambda fault, _request: Effect(delivery=Delivery.ENORMOUS, size=fault.size),
     FaultKind.GZIP_BOMB: _gzip_bomb,
     FaultKind.DRIP: lambda fault, _request: Effect(delivery=Delivery.DRIP, pace=fault.delay),
@@ -330,12 +323,12 @@ KINDS: Final[Mapping[FaultKind, Callable[[Fault, Request], Effect]]] = {
     FaultKind.DELAY: lambda fault, _request: Effect(answer_after=fault.delay),
     FaultKind.RATE_LIMITED: _rate_limited,
     FaultKind.POISON: _poison,
-    FaultKind.REFUSE_EVERYTHING: lambda _fault, _request: _not_performed(_refused("022")),
+    FaultKind.REFUSE_EVERYTHING: lambda _fault, _request: _not_performed(refused("022")),
     FaultKind.FORGET: _afterwards,
     FaultKind.OVERWRITE: _afterwards,
-    FaultKind.UNAUTHORIZED: lambda _fault, _request: _not_performed(_answered(401, refusal("017"), code="017")),
+    FaultKind.UNAUTHORIZED: lambda _fault, _request: _not_performed(json_answer(401, refusal("017"), "017")),
     FaultKind.HTML_403: lambda _fault, _request: _not_performed(_page(403, "Forbidden")),
-    FaultKind.NOT_FOUND_300: lambda _fault, _request: _not_performed(_answered(404, refusal("300"), code="300")),
+    FaultKind.NOT_FOUND_300: lambda _fault, _request: _not_performed(json_answer(404, refusal("300"), "300")),
     FaultKind.CLOSE_IDLE: lambda fault, _request: Effect(close_after=fault.delay),
     FaultKind.CUT_MID_BODY: lambda _fault, _request: Effect(delivery=Delivery.CUT_MID_BODY),
 }

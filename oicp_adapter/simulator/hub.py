@@ -27,9 +27,11 @@ from oicp_adapter.simulator.wire import (
     Push,
     PushRecord,
     acknowledgement,
+    json_answer,
     operator_in,
     read_push,
     refusal,
+    refused,
     validation_errors,
 )
 from oicp_adapter.sync.model import Action
@@ -275,13 +277,13 @@ class Hub:
     def _process(self, visit: _Visit, now: datetime) -> HubAnswer:
         push = visit.push
         if isinstance(push, Malformed):
-            return _json(400, validation_errors(push.errors))
+            return json_answer(400, validation_errors(push.errors))
         if visit.certificate_operators is not None and push.operator_id not in visit.certificate_operators:
-            return _json(401, refusal("017"), "017")
+            return json_answer(401, refusal("017"), "017")
         if visit.exchange.operator != push.operator_id or not self._is_partner(push.operator_id):
-            return _json(404, refusal("300"), "300")
+            return json_answer(404, refusal("300"), "300")
         if len(push.keys) != len(push.records) or not self._belong(push):
-            return _refused("018")
+            return refused("018")
         return self._execute(visit.exchange, push, now)
 
     def _execute(self, exchange: Exchange, push: Push, now: datetime) -> HubAnswer:
@@ -291,7 +293,7 @@ class Hub:
         if offending := self._offending(held, push):
             evses = ", ".join(record.evse_id for record in offending[:_SHOWN_EVSES])
             words = "already exists" if push.action is Action.INSERT else "does not exist"
-            return _refused("022", f"EVSE {words}: {evses}" if self.options.explain_refusals else None)
+            return refused("022", f"EVSE {words}: {evses}" if self.options.explain_refusals else None)
         match push.action:
             case Action.FULL_LOAD:
                 self._remove(held, [key for key in held if key not in push.keys], now)
@@ -371,13 +373,5 @@ def _served_by(options: HubOptions) -> dict[str, set[str]] | None:
     return served
 
 
-def _json(http_status: int, body: bytes, code: str | None = None) -> HubAnswer:
-    return HubAnswer(http_status, body, {"Content-Type": "application/json"}, code)
-
-
 def _acknowledged() -> HubAnswer:
-    return _json(200, acknowledgement(SUCCESS, result=True), SUCCESS)
-
-
-def _refused(code: str, additional_info: str | None = None) -> HubAnswer:
-    return _json(200, acknowledgement(code, result=False, additional_info=additional_info), code)
+    return json_answer(200, acknowledgement(SUCCESS, result=True), SUCCESS)

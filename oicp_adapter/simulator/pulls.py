@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pydantic_core import from_json, to_json
 
 from oicp_adapter.simulator.hub import Hub
-from oicp_adapter.simulator.wire import MAX_PULL_IDS, SUCCESS, HubAnswer, status_code, validation_errors
+from oicp_adapter.simulator.wire import MAX_PULL_IDS, SUCCESS, HubAnswer, json_answer, status_code, validation_errors
 
 
 def pull_all(hub: Hub) -> HubAnswer:
@@ -64,9 +64,9 @@ def _strings(body: bytes, key: str) -> list[str] | None:
 
 
 def _done(document: object) -> HubAnswer:
-    return HubAnswer(200, to_json(document), {"Content-Type": "application/json"}, SUCCESS)
+    return json_answer(200, to_json(document), SUCCESS)
 
 
 def _malformed(field: str) -> HubAnswer:
     errors = validation_errors([(field, f"must be a list of strings, at most {MAX_PULL_IDS} EvseIDs")])
-    return HubAnswer(400, errors, {"Content-Type": "application/json"})
+    return json_answer(400, errors)

@@ -6,6 +6,7 @@ Runs the simulator: the hub's port over mutual TLS and the admin port over plain
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -105,7 +106,11 @@ class SimulatorServer:
         context = server_context(
             certificate=config.certificate, private_key=config.private_key, client_ca=config.client_ca
         )
-        self._sockets = [_listen(config.host, port) for port in (config.port, config.admin_port)]
+        with contextlib.ExitStack() as opened:
+            self._sockets = [
+                opened.enter_context(_listen(config.host, port)) for port in (config.port, config.admin_port)
+            ]
+            opened.pop_all()  # both listen: from here on `stop` closes them
         self._thread = threading.Thread(target=self._run, args=(context,), name="simulator", daemon=True)
         self._thread.start()
         if not self._ready.wait(_START_WITHIN.total_seconds()):

@@ -160,6 +160,16 @@ def record_reference(position: int, field: str = "evseId") -> str:
     return f"operatorEvseStatus.evseStatusRecord[{position}].{field}"
 
 
+def json_answer(http_status: int, body: bytes, code: str | None = None) -> HubAnswer:
+    """Return an answer in JSON; *code* is the status code that stands in the body."""
+    return HubAnswer(http_status, body, {"Content-Type": "application/json"}, code)
+
+
+def refused(code: str, additional_info: str | None = None) -> HubAnswer:
+    """Return the answer to a push that was received and not performed."""
+    return json_answer(200, acknowledgement(code, result=False, additional_info=additional_info), code)
+
+
 def status_code(code: str, additional_info: str | None = None) -> dict[str, str | None]:
     """Return a StatusCode object."""
     description = None if code == SUCCESS else CODE_TEXTS.get(code)
@@ -167,7 +177,8 @@ def status_code(code: str, additional_info: str | None = None) -> dict[str, str 
 
 
 def _header_errors(document: Mapping[str, object], operators: Mapping[str, object]) -> Iterable[tuple[str, str]]:
-    if document.get("ActionType") not in _ACTIONS:
+    action = document.get("ActionType")
+    if not (isinstance(action, str) and action in _ACTIONS):
         yield "actionType", f"must be one of {', '.join(_ACTIONS)}"
     operator_id = operators.get("OperatorID")
     if not (isinstance(operator_id, str) and _match_operator(operator_id)):

@@ -154,15 +154,23 @@ def parse_retry_after(header: str | None, date: datetime | None) -> timedelta | 
     text = header.strip()
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=min(int(text[:12]), 10**9)), RETRY_AFTER_CAP)
-    try:
-        until = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
+    until = parse_http_date(text)
+    if until is None or date is None:
         return None
-    if date is None:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
     return max(timedelta(), min(until - date, RETRY_AFTER_CAP))
+
+
+def parse_http_date(header: str | None) -> datetime | None:
+    """
+    Return what a header with an HTTP date says, aware, UTC; None: it is absent, or no date.
+
+    Source: RFC 9110 §5.6.7.
+    """
+    try:
+        date = parsedate_to_datetime(header or "")
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _judge_fault(answer: Answer) -> Verdict:

@@ -68,6 +68,14 @@ def test_the_command_stops_by_itself_after_its_seconds(tmp_path):
     assert run("--dir", str(tmp_path), "--seconds", "0") is None
 
 
+@pytest.mark.parametrize("option", ["--seconds", "--delay"])
+@pytest.mark.parametrize("length", ["inf", "1e300", "nan", "-1"])
+def test_no_time_is_longer_than_can_be_waited_for(tmp_path, option, length):
+    app = typer.Typer()
+    app.command()(hub)
+    assert CliRunner().invoke(app, ["--dir", str(tmp_path), "--seconds", "0", option, length]).exit_code == 2
+
+
 def test_the_hub_listens_where_it_is_told_under_the_name_it_is_told(tmp_path):
     app = typer.Typer()
     app.command()(hub)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -430,11 +431,12 @@ def test_a_server_stops_at_once_although_a_request_hangs(server, client):
     assert failures == [httpx.RemoteProtocolError]
 
 
-def test_a_port_that_is_taken_is_named(pki):
+@pytest.mark.parametrize("which", ["port", "admin_port"])
+def test_a_port_that_is_taken_is_named_and_the_other_is_given_back(pki, which):
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=str(port)):
-            SimulatorServer(config(pki, port=port)).start()
+            SimulatorServer(replace(config(pki), **{which: port})).start()
 
 
 def test_a_certificate_of_the_hub_that_does_not_load_is_named(pki, tmp_path):

@@ -265,7 +265,7 @@ def test_no_configuration_of_openssl_replaces_the_authorities(workshop, scripted
 import time
 from datetime import timedelta
 from pathlib import Path
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, PushRequest
 from oicp_adapter.sync.model import Action
 identity = ClientIdentity(

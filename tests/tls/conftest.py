@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from oicp_adapter.checks.hub import hub_findings
+from oicp_adapter.checks.visit import visit_hub
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, PushRequest, boottime
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.development_pki import Authority, DevelopmentPki, KeyPair, create_development_pki
+from oicp_adapter.settings import HubSettings, OperatorSettings
 from oicp_adapter.sync.model import Action, Record
 
+OURS = object()
 OK = b'{"Result":true,"StatusCode":{"Code":"000"}}'
 
 
@@ -274,3 +278,32 @@ def push(request_of):
         return client.push(request_of(*args, **options), send_before=boottime() + within)
 
     return send
+
+
+@pytest.fixture
+def operator(pki):
+    pair = pki.clients["DE*ABC"]
+    return OperatorSettings(id="DE*ABC", certificate=pair.certificate, private_key=pair.private_key)
+
+
+@pytest.fixture
+def look(pki, operator):
+    """Visit a hub, or a port, and return what is found."""
+
+    def run(hub, *, host="localhost", ca=OURS, timeout=5.0, environ=None, shown=None, acknowledged_at=None):
+        port = hub if isinstance(hub, int) else hub.port
+        ca_file = pki.hub_ca.certificate if ca is OURS else ca
+        settings = HubSettings(
+            url=f"https://{host}:{port}/api/oicp", ca_file=ca_file, request_timeout=timedelta(seconds=timeout)
+        )
+        changed = {} if shown is None else {"certificate": shown.certificate, "private_key": shown.private_key}
+        visit = visit_hub(
+            settings,
+            operator.model_copy(update=changed),
+            environ=environ or {},
+            acknowledged_at=acknowledged_at,
+            patience=0.05,
+        )
+        return list(hub_findings(visit))
+
+    return run

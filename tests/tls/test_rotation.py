@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.development_pki import KeyPair
 
 

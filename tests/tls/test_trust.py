@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from oicp_adapter.oicp.certificates import load_client_context
+from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.oicp.development_pki import Authority, KeyPair
 from oicp_adapter.sync.answers import Progress, TransportFault
 
@@ -114,7 +114,7 @@ def test_the_systems_trust_store_is_not_the_environments(start_hub, pki):
 import time
 from datetime import timedelta
 from pathlib import Path
-from oicp_adapter.oicp.certificates import ClientIdentity
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, PushRequest
 from oicp_adapter.sync.model import Action
 identity = ClientIdentity(certificate=Path({str(pair.certificate)!r}), private_key=Path({str(pair.private_key)!r}))

@@ -1,12 +1,13 @@
 """What is found about an operator's certificate and key."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from oicp_adapter.checks import Finding, Level
-from oicp_adapter.checks.certificates import certificate_findings
+from oicp_adapter.checks.certificates import certificate_findings, key_kept_secret
 from oicp_adapter.oicp.development_pki import create_development_pki
 from oicp_adapter.settings import OperatorSettings
 
@@ -94,3 +95,45 @@ def test_another_operator_in_the_certificate_is_a_warning(folder: Path) -> None:
 
 def test_another_spelling_of_the_operator_is_none(folder: Path) -> None:
     assert [finding.level for finding in look(folder, id="DEABC")] == [Level.OK]
+
+
+def readers_of(key: Path) -> list[Finding]:
+    operator = OperatorSettings(id="DE*ABC", certificate=key.with_suffix(".pem"), private_key=key)
+    return list(key_kept_secret(operator))
+
+
+@pytest.mark.parametrize(("mode", "readers"), [(0o600, None), (0o400, None), (0o640, "its group"), (0o604, "others")])
+def test_a_key_that_others_may_read_is_an_error(tmp_path: Path, mode: int, readers: str | None) -> None:
+    key = tmp_path / "of: one" / "client.key"
+    key.parent.mkdir()
+    key.touch()
+    key.chmod(mode)
+    found = readers_of(key)
+    assert (found == []) == (readers is None)
+    if readers is not None:
+        finding = only(found, Level.ERROR)
+        assert finding.what == f"private key {key} is readable by {readers} (mode {mode:04o})"
+        assert finding.cure == f"chmod 600 {key}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files that belong to root")
+@pytest.mark.parametrize(("mode", "readers"), [(0o440, None), (0o640, None), (0o444, "others"), (0o644, "others")])
+def test_a_key_of_root_may_be_readable_by_the_group_it_is_lent_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, readers: str | None
+) -> None:
+    key = tmp_path / "client.key"
+    key.touch()
+    key.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    found = readers_of(key)
+    assert (found == []) == (readers is None)
+    if readers is not None:
+        finding = only(found, Level.ERROR)
+        assert finding.what.endswith(f"is readable by {readers} (mode {mode:04o})")
+        assert finding.cure == f"chmod 640 {key}"
+    os.chown(key, 10001, 10001)
+    assert only(readers_of(key), Level.ERROR).cure == f"chmod 600 {key}"
+
+
+def test_the_permissions_of_a_missing_key_are_no_finding_of_their_own(tmp_path: Path) -> None:
+    assert readers_of(tmp_path / "missing.key") == []

@@ -8,8 +8,8 @@ import respx
 from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.oicp.certificates import ClientIdentity
 from oicp_adapter.oicp.client import HubClient, PushRequest, boottime
+from oicp_adapter.oicp.client_identity import ClientIdentity
 from oicp_adapter.sync.answers import TransportFault
 from oicp_adapter.sync.model import Action, Record
 

@@ -5,7 +5,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from oicp_adapter.domain.errors import CertificateError, ConfigurationError
+from oicp_adapter.domain.errors import CertificateError, ConfigurationError, WrongArgumentError
 from oicp_adapter.oicp.development_pki import client_file_name, create_development_pki
 
 
@@ -112,3 +112,11 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path, now):
 @pytest.mark.parametrize(("operator", "stem"), [("DE*ABC", "client-DE-ABC"), ("../x", "client-x")])
 def test_file_names_are_safe(operator, stem):
     assert client_file_name(operator) == stem
+
+
+@pytest.mark.parametrize("names", [[""], ["münchen.example"], ["a" * 65], ["localhost", "münchen.example"]])
+def test_a_hub_name_that_can_stand_in_no_certificate_is_wrong_usage_and_leaves_nothing_behind(make, tmp_path, names):
+    with pytest.raises(WrongArgumentError, match="can stand in no certificate: give an address") as caught:
+        make(hub_names=names)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "pki").exists()

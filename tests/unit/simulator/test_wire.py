@@ -55,6 +55,8 @@ def test_a_body_that_is_no_push_is_malformed(body):
         ({"ActionType": "FullLoad"}, "actionType"),
         ({"ActionType": None}, "actionType"),
         ({"ActionType": 1}, "actionType"),
+        ({"ActionType": ["update"]}, "actionType"),
+        ({"ActionType": {}}, "actionType"),
         ({"OperatorID": "DE*ABCD"}, "operatorEvseStatus.operatorId"),
         ({"OperatorID": None}, "operatorEvseStatus.operatorId"),
         ({"OperatorName": "x" * 101}, "operatorEvseStatus.operatorName"),
