@@ -108,6 +108,8 @@ class Survey:
 
     def _note_success(self) -> None:
         """Show that the gauges are true; one that stands still for a failed count would look like a fleet at rest."""
+        if self._stop.is_set():
+            return  # the operators' series may have been removed by now
         now = datetime.now(UTC).timestamp()
         for operator in self._scopes:
             self._metrics.last_survey.labels(operator).set(now)

@@ -156,6 +156,27 @@ def test_a_count_that_failed_does_not_make_the_gauges_look_fresh(surveyed):
     assert value(surveyed(BACKLOG, censuses=[away])[0], "last_survey_timestamp_seconds") == 0, "half of it is none"
 
 
+def test_a_count_that_outlasts_the_survey_brings_no_series_back(monkeypatch):
+    counting, go_on = threading.Event(), threading.Event()
+
+    def count(_store, _scope):
+        counting.set()
+        assert go_on.wait(10)
+        return BACKLOG
+
+    monkeypatch.setattr(module, "lane_backlog", count)
+    monkeypatch.setattr(module, "lane_census", lambda _store, _scope: CENSUS)
+    metrics = Metrics(SCOPES)
+    survey = Survey(None, SCOPES, metrics, policy=Policy())
+    survey.start()
+    assert counting.wait(10)
+    survey.stop()
+    metrics.forget(SCOPES)  # as the daemon does with lanes that were taken out of the settings
+    go_on.set()
+    survey._thread.join(10)
+    assert value(metrics, "last_survey_timestamp_seconds") is None
+
+
 def test_a_survey_that_never_started_can_be_stopped():
     Survey(None, SCOPES, Metrics(SCOPES), policy=Policy()).stop()
 
