@@ -127,6 +127,8 @@ class LaneTelemetry:
     ) -> None:
         """Count and report one exchange of *size* records whose outcome is in the books."""
         operator, action = self._operator, intent.action
+        if action is Action.FULL_LOAD:
+            self._told.pop("full_load.postponed", None)  # the next day's may wait for the same
         if verdict.code is not None:
             self._metrics.status_codes.labels(operator, verdict.code).inc()
         self._metrics.push_duration.labels(operator, action).observe(answer.duration.total_seconds())
