@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
-from oicp_adapter.domain.identifiers import parse_operator_id
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import is_operator_id
 
 _SHOWN: Final = 60
 
@@ -42,12 +42,3 @@ def unserved(operator_id: str) -> Unserved:
     return Unserved(
         why, "correct the row: write the OperatorID that the contract with Hubject names, as DE*ABC or +49*810"
     )
-
-
-def is_operator_id(text: str) -> bool:
-    """Tell whether a text follows one of the grammars of an OperatorID."""
-    try:
-        parse_operator_id(text)
-    except MalformedIdentifierError:
-        return False
-    return True
