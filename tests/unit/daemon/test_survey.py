@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from oicp_adapter.daemon import survey as module
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.daemon.survey import Survey
+from oicp_adapter.daemon.survey import NAMED, Survey
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import TemporaryStatus
@@ -61,7 +61,7 @@ def surveyed(monkeypatch):
         counting, taking = Counting(*backlogs), Counting(*censuses)
         monkeypatch.setattr(module, "lane_backlog", counting)
         monkeypatch.setattr(module, "lane_census", taking)
-        monkeypatch.setattr(module, "rejections", lambda _store, _lane: [REJECTED])
+        monkeypatch.setattr(module, "rejections", lambda _store, _lane, *, limit: [REJECTED] * limit)
         monkeypatch.setattr(module, "unserved_operators", lambda _store, _served: [Example("DE*QQQ", 2, "DE*QQQ*E9")])
         monkeypatch.setattr(module, "PAUSE", 0.005)
         monkeypatch.setattr(module, "SHARE", 0)
@@ -181,10 +181,10 @@ def test_a_survey_that_never_started_can_be_stopped():
     Survey(None, SCOPES, Metrics(SCOPES), policy=Policy()).stop()
 
 
-def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):
+def test_the_first_rows_that_never_leave_the_house_are_read_and_named_once_and_all_are_counted(surveyed):
     metrics, log = surveyed(BACKLOG)
     rejected = [event for event in log if event["event"] == "fleet.rejected"]
-    assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"])]
+    assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"] * NAMED)]
     unserved = [event for event in log if event["event"] == "fleet.not_served"]
     assert [event["first"] for event in unserved] == [["2 of DE*QQQ, as DE*QQQ*E9"]]
     assert value(metrics, "rejected_evses", operator="", reason="operator_not_served") == 2
