@@ -80,7 +80,7 @@ class LaneTelemetry:
         )
 
     def hintless(self, why: str | None) -> None:
-        """Report that the hints cannot be used, once, and that they can be again."""
+        """Report why the hints cannot be used, once, and that they can be again; None: they can."""
         if why is not None:
             self._tell_once(
                 "hints.unusable", why=why, cure="run `oicp-adapter db upgrade`; until then the sweep finds changes"

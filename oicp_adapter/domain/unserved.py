@@ -27,10 +27,11 @@ class Unserved(NamedTuple):
 
 def unserved(operator_id: str) -> Unserved:
     """
-    Say why no lane pushes the rows of this operator, who is among those of no lane.
+    Say why no lane pushes the rows of an operator, and what to do about it.
 
     Args:
-        operator_id: As the store spells it. What is no OperatorID no account can serve: the row must be corrected.
+        operator_id: As the store spells it; the caller has found that no lane serves it. What is no OperatorID no
+            account can serve: the row must be corrected.
     """
     shown = foreign_text(operator_id, _SHOWN)
     if is_operator_id(operator_id):
