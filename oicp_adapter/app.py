@@ -150,12 +150,12 @@ def _lane(settings: Settings, operator: OperatorSettings, scope: LaneScope, shar
     lane_store = LaneStore(shared.store, scope, mapping, hub_url=settings.hub.url)
     worker = LaneWorker(
         LaneIdentity(
-            operator.id,
-            operator.name,
-            frozenset(operator.operator_keys),
-            scope.lane,
-            shared.served,
-            shared.holder,
+            operator_id=operator.id,
+            operator_name=operator.name,
+            operator_keys=operator.operator_keys,
+            lane=scope.lane,
+            served=shared.served,
+            holder=shared.holder,
             sole=shared.witnesses is not None,
         ),
         LaneResources(

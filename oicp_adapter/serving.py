@@ -112,7 +112,7 @@ class BackgroundServer:
             what: Names the endpoint in errors and as the thread.
 
         Raises:
-            ConfigurationError: The address is taken or not ours, or the certificate does not load.
+            ConfigurationError: The address is taken or not ours, or the certificate or its key cannot be used.
         """
         config = uvicorn.Config(
             app,
@@ -130,6 +130,7 @@ class BackgroundServer:
             ssl_keyfile=front.private_key,
         )
         try:
+            _refuse_encrypted(front.private_key, what)
             config.load()
         except OSError as error:  # what ssl raises, too
             raise ConfigurationError(
@@ -168,6 +169,15 @@ class BackgroundServer:
         if self._thread.is_alive():
             self._thread.join(_STOP_WITHIN)
         self._socket.close()
+
+
+def _refuse_encrypted(private_key: Path | None, what: str) -> None:
+    """Refuse a key that wants a password: OpenSSL would ask the terminal for it, and the server wait for a person."""
+    if private_key is not None and b"ENCRYPTED" in private_key.read_bytes():
+        raise ConfigurationError(
+            f"the private key {private_key} of the {what} is encrypted",
+            cure="name a key without a password that only the server's user can read",
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

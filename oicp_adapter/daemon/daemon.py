@@ -89,8 +89,10 @@ class Daemon:
         self._log.info("daemon.started", version=__version__, lanes=len(self._crew.working), monitoring=self.url)
         self._crew.start()
         self._manager.ready(self._words())
-        dead = self._watch()
-        self._drain()
+        try:
+            dead = self._watch()
+        finally:  # also after an error of our own: what is under way is recorded, and the lanes are handed over
+            self._drain()
         if dead:
             raise RuntimeError(f"the thread of {', '.join(dead)} ended by itself")
         self._log.info("daemon.stopped")
@@ -114,7 +116,6 @@ class Daemon:
             if self._not_alive() is None:
                 self._manager.alive(self._words())
             dead = self._crew.dead
-        self._stopping = True
         if dead:
             self._log.critical("daemon.lane_died", lanes=dead)
         return dead
@@ -195,6 +196,7 @@ class Daemon:
         return [*self._leaving, self._crew]
 
     def _drain(self) -> None:
+        self._stopping = True
         self._manager.stopping(self._words())
         for crew in self._crews:
             crew.stop()

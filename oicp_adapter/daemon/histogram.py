@@ -55,7 +55,7 @@ class BulkHistogram(Collector):
         registry.register(self)
 
     def labels(self, *values: str) -> Series:
-        """Return the series with these labels."""
+        """Return the series with these values, in the order of the labels' names; it is made when it is new."""
         return self._series.setdefault(tuple(map(str, values)), Series(self._bounds))
 
     def remove_by_labels(self, labels: Mapping[str, str]) -> None:

@@ -62,6 +62,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
         self._of_lanes: list[Gauge | Counter | Histogram] = []
+        self._served: set[str] = set()
         lane = ("operator",)
         ProcessCollector(namespace=_PREFIX, registry=self.registry)
         Info(f"{_PREFIX}_build", "The version that runs.", registry=self.registry).info({"version": __version__})
@@ -149,13 +150,16 @@ class Metrics:
         Args:
             operators: The OperatorID of each lane, as the settings spell it.
         """
-        for operator in operators:
+        for operator in set(operators) - self._served:
             self._create_series(operator)
+            self._served.add(operator)
 
     def forget(self, operators: Iterable[str]) -> None:
         """Remove every series of operators that have no lane here any more."""
-        for operator, metric in product(operators, (*self._of_lanes, self.propagation)):
-            metric.remove_by_labels({"operator": operator})
+        for operator in operators:
+            self._served.discard(operator)
+            for metric in (*self._of_lanes, self.propagation):
+                metric.remove_by_labels({"operator": operator})
 
     def _create_series(self, operator: str) -> None:
         for metric in (

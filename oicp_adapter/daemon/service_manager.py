@@ -40,7 +40,7 @@ class ServiceManager:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self.watches = meant and environment.get("WATCHDOG_USEC", "0").isdigit() and self._address != ""
+        self.watches = meant and environment.get("WATCHDOG_USEC", "").isdigit() and self._address != ""
         self._status = ""
 
     def ready(self, status: str) -> None:

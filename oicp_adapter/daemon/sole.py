@@ -29,7 +29,7 @@ class SoleDaemon:
 
         Raises:
             LaneHeldElsewhereError: Another daemon has it; waiting makes no sense.
-            ConfigurationError: The lock's file cannot be written.
+            ConfigurationError: The lock's file cannot be written or locked.
         """
         path = store.with_name(f"{store.name}.daemon")
         try:
@@ -40,11 +40,16 @@ class SoleDaemon:
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:  # what a held lock is called depends on the file system
             self._file.seek(0)
             holder = self._file.read(100).strip() or "another process"
             self._file.close()
             raise LaneHeldElsewhereError(what=f"the SQLite store {store}", holder=holder) from error
+        except OSError as error:
+            self._file.close()
+            raise ConfigurationError(
+                f"{path} cannot be locked: {error.strerror}", cure="keep the store on a disk of this host"
+            ) from error
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()}\n")
         self._file.flush()
@@ -74,7 +79,7 @@ class SoleStores:
 
         Raises:
             LaneHeldElsewhereError: Another daemon has it; waiting makes no sense.
-            ConfigurationError: The lock's file cannot be written.
+            ConfigurationError: The lock's file cannot be written or locked.
         """
         path = store.resolve()
         if path not in self._held:

@@ -108,6 +108,8 @@ class Survey:
 
     def _note_success(self) -> None:
         """Show that the gauges are true; one that stands still for a failed count would look like a fleet at rest."""
+        if self._stop.is_set():
+            return  # the operators' series may have been removed by now
         now = datetime.now(UTC).timestamp()
         for operator in self._scopes:
             self._metrics.last_survey.labels(operator).set(now)
@@ -117,9 +119,8 @@ class Survey:
         if counts == self._rejected.get(operator, {}):
             return
         self._rejected[operator] = counts
-        named = [
-            f"{foreign_text(each.evse_id, 60)}: {each.detail}" for each in rejections(self._store, scope.lane)[:NAMED]
-        ]
+        first = rejections(self._store, scope.lane, limit=NAMED)
+        named = [f"{foreign_text(each.evse_id, 60)}: {each.detail}" for each in first]
         what = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items())) or "none any more"
         self._log.warning("fleet.rejected", operator=operator, reason=what, first=named)
 

@@ -80,7 +80,7 @@ class LaneTelemetry:
         )
 
     def hintless(self, why: str | None) -> None:
-        """Report that the hints cannot be used, once, and that they can be again."""
+        """Report why the hints cannot be used, once, and that they can be again; None: they can."""
         if why is not None:
             self._tell_once(
                 "hints.unusable", why=why, cure="run `oicp-adapter db upgrade`; until then the sweep finds changes"
@@ -127,6 +127,8 @@ class LaneTelemetry:
     ) -> None:
         """Count and report one exchange of *size* records whose outcome is in the books."""
         operator, action = self._operator, intent.action
+        if action is Action.FULL_LOAD:
+            self._told.pop("full_load.postponed", None)  # the next day's may wait for the same
         if verdict.code is not None:
             self._metrics.status_codes.labels(operator, verdict.code).inc()
         self._metrics.push_duration.labels(operator, action).observe(answer.duration.total_seconds())

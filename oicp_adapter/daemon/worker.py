@@ -202,7 +202,11 @@ class LaneWorker:
             self._telemetry.unmapped(self._store.unmapped_words())
 
     def retry_now(self) -> None:
-        """End a wait at the next turn, since what it waited for may have come (a new certificate)."""
+        """
+        End a wait at the next turn, since what it waited for may have come (a new certificate).
+
+        A standby does so when it takes the lane over.
+        """
         self._retry_now = True
 
     def release(self) -> None:
@@ -221,10 +225,12 @@ class LaneWorker:
         return self._exchange is not None
 
     def _must_act(self, look: Look) -> bool:
-        if self._retry_now or self._is_due("renew"):
+        if self._is_due("renew"):
             return True
         if self._epoch is None:
             return look.free
+        if self._retry_now:
+            return True
         if not self._is_due("ready"):
             return look.hinted and self._is_due("absorb")
         return look.hinted or (look.due_at is not None and look.due_at <= look.now)

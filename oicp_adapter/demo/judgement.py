@@ -15,10 +15,10 @@ from typing import Final
 from oicp_adapter.demo.places import Account
 from oicp_adapter.demo.tables import Shared
 from oicp_adapter.domain.errors import foreign_text
-from oicp_adapter.domain.identifiers import evse_key, operator_key
+from oicp_adapter.domain.identifiers import evse_key, is_operator_id, operator_key
 from oicp_adapter.domain.resolution import Resolution, resolve
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.domain.unserved import is_operator_id, unserved
+from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.sync.assess import judge_rows
 from oicp_adapter.sync.model import Rejected, Rejection, StatusRow

@@ -28,7 +28,6 @@ from oicp_adapter.domain.exit_codes import ExitCode
 FOREIGN_TEXT_LIMIT: Final = 200
 """Characters of somebody else's text that an error, a log line or a page shows."""
 
-
 _WITH_PATHS: Final = 1000
 """Characters of an error that names paths, which may come from an argument."""
 
@@ -132,7 +131,12 @@ class WrongArgumentError(ConfigurationError):
 
 
 class MappingRefusedError(ConfigurationError):
-    """An override of `[mapping]` would publish an unusable charger as Available."""
+    """
+    An override of `[mapping]` would publish an unusable charger as Available.
+
+    Attributes:
+        status: The technical or temporary status of that line.
+    """
 
     def __init__(self, *, status: str) -> None:
         self.status = status
@@ -170,7 +174,13 @@ class MalformedIdentifierError(AdapterError):
 
 
 class StoreError(AdapterError):
-    """The shared store could not do what was asked."""
+    """
+    The shared store could not do what was asked.
+
+    Attributes:
+        what: What is wrong, with the object it concerns.
+        cure: What to do about it.
+    """
 
     exit_code = ExitCode.UNAVAILABLE
 
@@ -259,6 +269,7 @@ class RequestRefusedError(AdapterError):
     What somebody asked of the control service cannot be done, or not by them.
 
     Attributes:
+        refusal: Closed enum, also the type of the API's problem.
         what: What is wrong, with the object it concerns.
         cure: What to do about it.
         field: The JSON name of the field at fault; None: it is no single one.

@@ -63,9 +63,10 @@ def parse_evse_id(text: str) -> ParsedEvseId:
     Raises:
         MalformedIdentifierError: The text follows neither grammar.
     """
-    if match := _ISO_EVSE.fullmatch(text) or _DIN_EVSE.fullmatch(text):
-        return ParsedEvseId(EvseId(text), evse_key(text), CanonicalOperatorId((match[1] + match[2]).upper()))
-    raise MalformedIdentifierError(kind="EvseID", text=text)
+    operator = operator_of(text)
+    if operator is None:
+        raise MalformedIdentifierError(kind="EvseID", text=text)
+    return ParsedEvseId(EvseId(text), evse_key(text), operator)
 
 
 def operator_of(text: str) -> CanonicalOperatorId | None:
@@ -88,6 +89,11 @@ def operator_key(text: str) -> CanonicalOperatorId:
     return CanonicalOperatorId(_key(text))
 
 
+def is_operator_id(text: str) -> bool:
+    """Tell whether a text follows one of the grammars of an OperatorID."""
+    return (_ISO_OPERATOR.fullmatch(text) or _DIN_OPERATOR.fullmatch(text)) is not None
+
+
 def parse_operator_id(text: str) -> CanonicalOperatorId:
     """
     Return the canonical form of a well-formed OperatorID (`DE*ABC`, `DEABC`, `+49*810`).
@@ -95,7 +101,7 @@ def parse_operator_id(text: str) -> CanonicalOperatorId:
     Raises:
         MalformedIdentifierError: The text follows neither grammar.
     """
-    if _ISO_OPERATOR.fullmatch(text) or _DIN_OPERATOR.fullmatch(text):
+    if is_operator_id(text):
         return operator_key(text)
     raise MalformedIdentifierError(kind="OperatorID", text=text)
 

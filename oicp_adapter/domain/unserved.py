@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
-from oicp_adapter.domain.identifiers import parse_operator_id
+from oicp_adapter.domain.errors import foreign_text
+from oicp_adapter.domain.identifiers import is_operator_id
 
 _SHOWN: Final = 60
 
@@ -27,10 +27,11 @@ class Unserved(NamedTuple):
 
 def unserved(operator_id: str) -> Unserved:
     """
-    Say why no lane pushes the rows of this operator, who is among those of no lane.
+    Say why no lane pushes the rows of an operator, and what to do about it.
 
     Args:
-        operator_id: As the store spells it. What is no OperatorID no account can serve: the row must be corrected.
+        operator_id: As the store spells it; the caller has found that no lane serves it. What is no OperatorID no
+            account can serve: the row must be corrected.
     """
     shown = foreign_text(operator_id, _SHOWN)
     if is_operator_id(operator_id):
@@ -42,12 +43,3 @@ def unserved(operator_id: str) -> Unserved:
     return Unserved(
         why, "correct the row: write the OperatorID that the contract with Hubject names, as DE*ABC or +49*810"
     )
-
-
-def is_operator_id(text: str) -> bool:
-    """Tell whether a text follows one of the grammars of an OperatorID."""
-    try:
-        parse_operator_id(text)
-    except MalformedIdentifierError:
-        return False
-    return True

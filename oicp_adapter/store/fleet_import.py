@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import Connection, Table, select
 
 from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
-from oicp_adapter.domain.identifiers import evse_key, operator_key, parse_evse_id
-from oicp_adapter.domain.unserved import is_operator_id, unserved
+from oicp_adapter.domain.identifiers import evse_key, is_operator_id, operator_key, parse_evse_id
+from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
 from oicp_adapter.store.ledger import insert_into

@@ -170,14 +170,17 @@ def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Polic
         append_audit(connection, [NewAuditEntry(by, None, "store.adopt", subject=lane)], now)
 
 
-def rejections(store: Store, lane: str) -> Sequence[Rejected]:
+def rejections(store: Store, lane: str, *, limit: int | None = None) -> Sequence[Rejected]:
     """
     Return the rows of a lane that never leave the house, in the order of their EvseIDs.
+
+    Args:
+        limit: The first so many; None: all, which may be a whole fleet.
 
     Raises:
         StoreError: The store could not be read.
     """
-    statement = select(rejection).where(rejection.c.lane == lane).order_by(rejection.c.evse_id)
+    statement = select(rejection).where(rejection.c.lane == lane).order_by(rejection.c.evse_id).limit(limit)
     with store.reading() as connection:
         return [
             Rejected(

@@ -118,7 +118,10 @@ class Policy:
     The settings that decisions depend on.
 
     Attributes:
+        max_withdrawn_share: Of a lane, 0 to 1, that may disappear within 24 hours without a person's approval.
         send_within: From the commit of an intent to the first byte of its request; later, nothing is sent.
+        full_load_at: Local time of the daily full load, `HH:MM`; empty: never.
+        full_load_zone: The IANA's name of its time zone.
     """
 
     max_records: int = 1000
@@ -256,7 +259,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """One row of `evse_status`, in the lane that looks at it."""
+    """
+    One row of `evse_status`, in the lane that looks at it.
+
+    Attributes:
+        status: The charger's word.
+        changed_at: When its writer says that it changed, for people; None: it does not say.
+    """
 
     evse_id: EvseId
     operator_id: OperatorId

@@ -82,7 +82,10 @@ def test_what_people_decide_is_in_the_audit_with_who_did_it(store, lane: LaneSto
 
 def test_rejected_rows_are_listed(store, lane: LaneStore, add):
     add("nonsense")
+    add("more nonsense")
     list(lane.sweep())
-    (found,) = rejections(store, "DEABC")
-    assert (found.evse_id, found.reason) == ("nonsense", Rejection.MALFORMED_EVSE_ID)
+    found = rejections(store, "DEABC")
+    assert [each.evse_id for each in found] == ["more nonsense", "nonsense"]
+    assert {each.reason for each in found} == {Rejection.MALFORMED_EVSE_ID}
+    assert rejections(store, "DEABC", limit=1) == found[:1]
     assert rejections(store, "DEXYZ") == []

@@ -10,8 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from oicp_adapter import serving
+from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.logs import configure_logging
-from oicp_adapter.serving import BackgroundServer
+from oicp_adapter.serving import BackgroundServer, Front
 from oicp_adapter.settings import LogSettings
 
 
@@ -53,3 +54,11 @@ def test_clients_that_speak_no_http_do_not_end_the_server(address):
     assert client.getresponse().read() == b"here"
     client.close()
     assert len(said.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("head", ["-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "Proc-Type: 4,ENCRYPTED\n"])
+def test_a_key_that_wants_a_password_is_refused_before_a_terminal_is_asked_for_it(tmp_path, head):
+    key = tmp_path / "server.key"
+    key.write_text(head)
+    with pytest.raises(ConfigurationError, match=r"server\.key of the test server is encrypted: name a key without"):
+        BackgroundServer(None, host="127.0.0.1", port=0, what="test server", front=Front(key, key))

@@ -53,3 +53,21 @@ def test_what_a_process_leaves_the_other_one_takes_at_its_next_look(bench):
     for lane in twos:
         lane.quiet()
     assert [lane.position().holder for lane in twos] == ["two"] * 4
+
+
+def test_a_standby_with_a_new_certificate_leaves_the_store_in_peace_and_tries_it_when_it_takes_the_lane_over(bench):
+    if bench.store.dialect == "sqlite":
+        pytest.skip("a file has one daemon")
+    bench.fleet(1)
+    leader, standby = bench.lane(), bench.lane(holder="two")
+    leader.wire.will("unauthorized")
+    leader.quiet()
+    standby.worker.turn()
+    standby.worker.retry_now()
+    standby.store.fail_before = 1
+    standby.quiet()
+    assert standby.store.fail_before == 1, "not a single transaction"
+    standby.store.fail_before = 0
+    leader.worker.release()
+    standby.quiet()
+    assert len(standby.wire.sent) == 1, "the lane's wait is over"

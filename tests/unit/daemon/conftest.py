@@ -82,6 +82,7 @@ class Case:
         settings: What is read when the settings are read again.
         lanes: What the next crew is made of.
         built: The settings that crews were made for.
+        mishap: What goes wrong when the daemon keeps house; None: nothing.
     """
 
     def __init__(self, *lanes, tick=0.0, environment=None):
@@ -95,6 +96,7 @@ class Case:
         self.tick = tick
         self.survey = FakeSurvey()
         self.closed = 0
+        self.mishap = None
         self.error = None
         self.metrics = Metrics()
         self.daemon = Daemon(
@@ -109,7 +111,7 @@ class Case:
             in_use=self.in_use.append,
             metrics=self.metrics,
             manager=ServiceManager(environment or {}),
-            housekeeping=lambda: None,
+            housekeeping=self._keep_house,
         )
         self.thread = threading.Thread(target=self._run)
 
@@ -130,6 +132,10 @@ class Case:
         """Have other settings and lanes taken up."""
         self.settings, self.lanes = settings, lanes
         self.daemon.reload()
+
+    def _keep_house(self):
+        if self.mishap is not None:
+            raise self.mishap
 
     def _clock(self):
         self.now += self.tick

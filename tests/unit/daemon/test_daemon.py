@@ -122,6 +122,17 @@ def test_a_lane_that_ends_by_itself_ends_the_daemon_loudly_and_in_order(daemon, 
     assert case.closed == 1
 
 
+def test_an_error_of_our_own_in_the_daemons_loop_ends_it_loudly_and_in_order(daemon):
+    lane = FakeLane()
+    case = daemon(lane)
+    case.mishap = RuntimeError("a bug")
+    case.thread.join(PATIENCE)
+    assert not case.thread.is_alive()
+    assert str(case.error) == "a bug"
+    assert lane.calls == ["start", "stop"]
+    assert case.closed == 1
+
+
 def test_a_daemon_without_lanes_in_mode_off_is_ready_and_stops(daemon):
     case = daemon()
     assert case.get("/readyz") == (200, "ok\n")

@@ -110,6 +110,13 @@ def test_of_an_operator_that_is_forgotten_no_series_is_left_and_the_others_keep_
     assert metrics.registry.get_sample_value("oicp_adapter_status_propagation_seconds_sum", of_lane) == 0.5
 
 
+def test_an_operator_that_is_served_again_keeps_what_its_series_say():
+    metrics = Metrics(["DE*ABC"])
+    metrics.certificate_reloaded.labels("DE*ABC").set(0)
+    metrics.serve(["DE*ABC"])
+    assert samples(metrics)["client_certificate_last_reload_successful"] == [({"operator": "DE*ABC"}, 0.0)]
+
+
 def test_the_build_info_tells_the_version():
     assert samples(Metrics([]))["build_info"] == [({"version": __version__}, 1.0)]
 

@@ -50,10 +50,10 @@ def test_it_hears_of_the_start_of_life_and_of_the_end(heard):
     ]
 
 
-@pytest.mark.parametrize("without", [{"WATCHDOG_USEC": ""}, {"WATCHDOG_PID": "1"}])
+@pytest.mark.parametrize("without", [{"WATCHDOG_USEC": None}, {"WATCHDOG_USEC": ""}, {"WATCHDOG_PID": "1"}])
 def test_a_watchdog_that_is_not_ours_is_not_fed(heard, without):
     environment, messages = heard
-    manager = ServiceManager(environment | without)
+    manager = ServiceManager({name: value for name, value in (environment | without).items() if value is not None})
     assert not manager.watches
     manager.alive("DE*ABC active")
     manager.alive("DE*ABC active")

@@ -1,5 +1,6 @@
 """One SQLite store, one daemon."""
 
+import errno
 import os
 from contextlib import ExitStack
 
@@ -36,6 +37,15 @@ def test_two_stores_in_one_folder_have_a_lock_each(tmp_path):
 def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be written"):
         SoleDaemon(tmp_path / "nowhere" / "store.db")
+
+
+def test_a_disk_without_locks_is_a_wrong_setting_and_no_other_daemon(tmp_path, monkeypatch):
+    def refuse(_file, _operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(ConfigurationError, match="cannot be locked: No locks available"):
+        SoleDaemon(tmp_path / "store.db")
 
 
 def test_old_and_new_lanes_of_one_daemon_hold_a_store_together_until_both_have_let_go(tmp_path):

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from oicp_adapter.daemon import survey as module
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.daemon.survey import Survey
+from oicp_adapter.daemon.survey import NAMED, Survey
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId
 from oicp_adapter.domain.statuses import TemporaryStatus
@@ -61,7 +61,7 @@ def surveyed(monkeypatch):
         counting, taking = Counting(*backlogs), Counting(*censuses)
         monkeypatch.setattr(module, "lane_backlog", counting)
         monkeypatch.setattr(module, "lane_census", taking)
-        monkeypatch.setattr(module, "rejections", lambda _store, _lane: [REJECTED])
+        monkeypatch.setattr(module, "rejections", lambda _store, _lane, *, limit: [REJECTED] * limit)
         monkeypatch.setattr(module, "unserved_operators", lambda _store, _served: [Example("DE*QQQ", 2, "DE*QQQ*E9")])
         monkeypatch.setattr(module, "PAUSE", 0.005)
         monkeypatch.setattr(module, "SHARE", 0)
@@ -156,14 +156,35 @@ def test_a_count_that_failed_does_not_make_the_gauges_look_fresh(surveyed):
     assert value(surveyed(BACKLOG, censuses=[away])[0], "last_survey_timestamp_seconds") == 0, "half of it is none"
 
 
+def test_a_count_that_outlasts_the_survey_brings_no_series_back(monkeypatch):
+    counting, go_on = threading.Event(), threading.Event()
+
+    def count(_store, _scope):
+        counting.set()
+        assert go_on.wait(10)
+        return BACKLOG
+
+    monkeypatch.setattr(module, "lane_backlog", count)
+    monkeypatch.setattr(module, "lane_census", lambda _store, _scope: CENSUS)
+    metrics = Metrics(SCOPES)
+    survey = Survey(None, SCOPES, metrics, policy=Policy())
+    survey.start()
+    assert counting.wait(10)
+    survey.stop()
+    metrics.forget(SCOPES)  # as the daemon does with lanes that were taken out of the settings
+    go_on.set()
+    survey._thread.join(10)
+    assert value(metrics, "last_survey_timestamp_seconds") is None
+
+
 def test_a_survey_that_never_started_can_be_stopped():
     Survey(None, SCOPES, Metrics(SCOPES), policy=Policy()).stop()
 
 
-def test_rows_that_never_leave_the_house_are_named_once_and_counted(surveyed):
+def test_the_first_rows_that_never_leave_the_house_are_read_and_named_once_and_all_are_counted(surveyed):
     metrics, log = surveyed(BACKLOG)
     rejected = [event for event in log if event["event"] == "fleet.rejected"]
-    assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"])]
+    assert [(event["reason"], event["first"]) for event in rejected] == [("2 duplicate", ["x: delete one"] * NAMED)]
     unserved = [event for event in log if event["event"] == "fleet.not_served"]
     assert [event["first"] for event in unserved] == [["2 of DE*QQQ, as DE*QQQ*E9"]]
     assert value(metrics, "rejected_evses", operator="", reason="operator_not_served") == 2

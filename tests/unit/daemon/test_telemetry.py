@@ -141,6 +141,14 @@ def test_a_condition_that_lasts_is_told_once_and_again_when_it_changes(telemetry
     assert told == [["Ready"], ["Steady"]]
 
 
+def test_a_full_load_that_waits_is_told_once_each_time_that_one_is_due(telemetry, log):
+    for _ in range(2):
+        telemetry.full_load_postponed("the ledger has doubts")
+        telemetry.full_load_postponed("the ledger has doubts")
+        recorded(telemetry, APPLIED, intent=Intent(1, 7, Action.FULL_LOAD, (), NOW, NOW))
+    assert [event["event"] for event in log] == ["full_load.postponed", "push.acknowledged"] * 2
+
+
 def test_every_unmapped_word_is_counted(telemetry, metrics):
     telemetry.observed(found(unmapped={KEY: "Ready", CanonicalEvseId("DEABCE2"): "Steady"}))
     telemetry.observed(found(unmapped={KEY: "Ready"}))

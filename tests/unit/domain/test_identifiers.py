@@ -5,7 +5,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oicp_adapter.domain.errors import MalformedIdentifierError
-from oicp_adapter.domain.identifiers import KEY_LENGTH, evse_key, operator_key, parse_evse_id, parse_operator_id
+from oicp_adapter.domain.identifiers import (
+    KEY_LENGTH,
+    evse_key,
+    is_operator_id,
+    operator_key,
+    parse_evse_id,
+    parse_operator_id,
+)
 
 # Restated from facts.md and the OpenAPI description, so that a slip in the module is seen.
 EVSE_GRAMMAR = re.compile(
@@ -97,10 +104,12 @@ def test_the_plus_of_the_din_form_distinguishes_nothing() -> None:
 @pytest.mark.parametrize("text", ["DE*ABC", "DEABC", "de*abc", "CH*7R1", "+49*810", "49*810"])
 def test_an_operator_id_of_either_form_is_parsed(text: str) -> None:
     assert parse_operator_id(text) == operator_key(text)
+    assert is_operator_id(text)
 
 
 @pytest.mark.parametrize("text", ["", "CH-REP", "DE*AB", "DE*ABCD", "49810", "DE*ABC ", "DE*ABC\n", "+DE*ABC"])
 def test_what_is_no_operator_id_is_refused(text: str) -> None:
+    assert not is_operator_id(text)
     with pytest.raises(MalformedIdentifierError, match="OperatorID"):
         parse_operator_id(text)
 
