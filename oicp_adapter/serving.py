@@ -24,6 +24,9 @@ _KEEP_ALIVE: Final = 30
 HEAD_WITHIN: Final = 10.0
 """Seconds within which a client has sent the head of a request; silent ones would take the places of others."""
 
+BODY_WITHIN: Final = 60.0
+"""Seconds within which it has sent the rest; more than the head, since a busy server reads with breaks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -42,33 +45,39 @@ class Front:
 
 
 class _PatientProtocol(HttpToolsProtocol):
-    """One connection, closed when the head of a request does not come in time."""
+    """One connection, closed when the head or the body of a request does not come in time."""
 
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in its base
         """Wait for the first head."""
         super().connection_made(transport)
-        self._wait()
+        self._wait(HEAD_WITHIN)
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a head."""
         super().on_message_begin()
-        self._wait()
+        self._wait(HEAD_WITHIN)
 
     def on_headers_complete(self) -> None:
-        """Go on to the answer."""
+        """Go on to the answer, and wait for the body, which may be empty."""
         self._wait_no_longer()
+        self._wait(BODY_WITHIN)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait for nothing more of this request."""
+        self._wait_no_longer()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._wait_no_longer()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float) -> None:
         if self._waiting is None:
-            self._waiting = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+            self._waiting = self.loop.call_later(seconds, self.transport.close)
 
     def _wait_no_longer(self) -> None:
         if self._waiting is not None:

@@ -18,9 +18,15 @@ from oicp_adapter.settings import LogSettings
 
 @pytest.fixture
 def address(monkeypatch):
-    """Host and port of a server that waits for a head for an instant only."""
+    """Host and port of a server that waits for an instant only, and says how much it was sent."""
     monkeypatch.setattr(serving, "HEAD_WITHIN", 0.3)
-    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("here"))])
+    monkeypatch.setattr(serving, "BODY_WITHIN", 0.3)
+
+    async def count(request):
+        return PlainTextResponse(str(len(await request.body())))
+
+    here = Route("/", lambda _: PlainTextResponse("here"))
+    app = Starlette(routes=[here, Route("/count", count, methods=["POST"])])
     server = BackgroundServer(app, host="127.0.0.1", port=0, what="test server")
     server.start()
     yield "127.0.0.1", int(server.url.rpartition(":")[2])
@@ -32,6 +38,21 @@ def test_a_client_that_does_not_finish_its_head_is_let_go(address, sent):
     with socket.create_connection(address, timeout=30) as client:
         client.sendall(sent)
         assert client.recv(1000) == b""
+
+
+@pytest.mark.parametrize("sent", [b"content-length: 4\r\n\r\nab", b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n"])
+def test_a_client_that_does_not_finish_its_body_is_let_go(address, sent):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"POST /count HTTP/1.1\r\nhost: x\r\n" + sent)
+        assert client.recv(1000) == b""
+
+
+def test_a_body_that_has_come_is_waited_for_no_longer(address):
+    client = http.client.HTTPConnection(*address, timeout=30)
+    for _ in range(3):
+        client.request("POST", "/count", body=b"abcd")
+        assert client.getresponse().read() == b"4"
+    client.close()
 
 
 def test_a_client_that_asks_again_on_its_connection_is_answered(address):
