@@ -60,7 +60,7 @@ class RepeatFilter:
     """
     Lets a failure through once, then counts it until it may be told again.
 
-    Two failures are the same when event, reason and operator are. What is no failure (info, debug) passes. A failure
+    Two failures are the same when event, reason (or `why`, where there is none) and operator are. What is no failure (info, debug) passes. A failure
     that ended is told with what was still uncounted by `summaries`, which its owner calls now and then.
     """
 
@@ -75,7 +75,8 @@ class RepeatFilter:
         """Pass the event on, with `repeated` when it stands for several, or raise DropEvent."""
         if event.get("level") not in _FAILURES:
             return event
-        key = (str(event.get("event")), str(event.get("reason", "")), str(event.get("operator", "")))
+        reason = event.get("reason", event.get("why", ""))
+        key = (str(event.get("event")), str(reason), str(event.get("operator", "")))
         now = self._clock()
         with self._lock:
             told = self._told.get(key)

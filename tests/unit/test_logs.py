@@ -188,9 +188,11 @@ def test_another_reason_or_operator_is_another_failure_and_info_is_never_counted
     log.warning("push.rejected", reason="a", operator="DE*ABC")
     log.warning("push.rejected", reason="b", operator="DE*ABC")
     log.warning("push.rejected", reason="a", operator="DE*XYZ")
+    log.warning("full_load.postponed", why="a debt")
+    log.warning("full_load.postponed", why="a missing EVSE")
     log.info("push.acknowledged")
     log.info("push.acknowledged")
-    assert len(lines(stream)) == 5
+    assert len(lines(stream)) == 7
 
 
 def test_a_failure_that_ended_is_told_with_its_count_once() -> None:
