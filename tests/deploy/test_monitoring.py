@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.monitoring import monitoring_app
 from oicp_adapter.serving import BackgroundServer
+from oicp_adapter.settings import PushMode
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -152,6 +153,7 @@ def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path)
     metrics = Metrics(["DE*ABC"])
     metrics.lane_state.labels("DE*ABC", "held").set(1)
     metrics.last_survey.labels("DE*ABC").set_to_current_time()
+    metrics.show_mode(["DE*ABC"], PushMode.LIVE)
     app = monitoring_app(metrics, not_alive=lambda: None, not_ready=lambda: None)
     server = BackgroundServer(app, host="127.0.0.1", port=0, what="monitoring endpoint")
     server.start()
