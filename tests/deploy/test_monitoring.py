@@ -104,6 +104,14 @@ def test_every_runbook_belongs_to_an_alert():
     assert linked == set((ROOT / "docs" / "runbooks").glob("OicpAdapter*.md"))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_names_an_alert_that_there_is_not(page):
+    assert set(re.findall(r"OicpAdapter[A-Z]\w+", page.read_text())) <= {
+        *(rule["alert"] for rule in ALERTS),
+        *(file.stem for file in (ROOT / "docs" / "runbooks").glob("OicpAdapter*.md")),
+    }
+
+
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_each_alert_is_seen_to_fire_and_to_stay_silent(rule):
     asked = [
@@ -141,8 +149,14 @@ class TestWithPromtool:
     def test_the_configuration_is_well_formed(self):
         assert "SUCCESS" in promtool("check", "config", str(MONITORING / "prometheus.yml"))
 
-    def test_each_alert_fires_and_stays_silent(self):
-        assert promtool("test", "rules", *map(str, TESTS)).count("SUCCESS") == len(TESTS)
+    @pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.name)
+    def test_each_alert_fires_and_stays_silent(self, tests):
+        assert promtool("test", "rules", str(tests)).count("SUCCESS") == 1
+
+    def test_two_environments_in_one_prometheus_are_configured_as_the_page_says(self, tmp_path):
+        (shown,) = re.findall(r"^```yaml\n(.+?)^```$", (MONITORING / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+        (tmp_path / "prometheus.yml").write_text(shown)
+        assert "SUCCESS" in promtool("check", "config", str(tmp_path / "prometheus.yml"))
 
     def test_what_is_exported_keeps_the_conventions(self):
         promtool("check", "metrics", input=generate_latest(Metrics(["DE*ABC"]).registry).decode())
