@@ -128,6 +128,7 @@ def _crew(settings: Settings, *, process: _Process) -> Crew:
         return Crew(
             [_lane(settings, operator, scopes[operator.id], shared) for operator in working],
             operators=list(scopes),
+            mode=settings.push.mode,
             survey=Survey(store, scopes, process.metrics, policy=settings.policy()),
             request_timeout=settings.hub.request_timeout,
             clock=boottime,

@@ -51,8 +51,13 @@ class PushMode(StrEnum):
     """What happens with the requests that the lanes plan."""
 
     LIVE = "live"
+    """They are sent."""
+
     SHADOW = "shadow"
+    """They are computed and logged, and nothing is sent."""
+
     OFF = "off"
+    """No lane works."""
 
 
 class LogFormat(StrEnum):

@@ -12,6 +12,7 @@ from docs.generate.markdown import UndescribedError, code, described
 from docs.generate.meanings import meanings
 from oicp_adapter.daemon.metrics import Metrics, WindowState
 from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
+from oicp_adapter.settings import PushMode
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.model import Action, LaneState, Rejection, WindowEdge
 
@@ -32,6 +33,7 @@ _LABELS: Final[dict[str, tuple[str, type[StrEnum] | None]]] = {
     "action": ("ActionType of the request.", Action),
     "reason": ("Why a request was not acknowledged, or a row never leaves the house: see [reasons](reasons.md).", None),
     "code": ("Hubject's status code: see [reasons](reasons.md#status-codes-of-the-hub).", None),
+    "mode": ("What becomes of the requests that a lane plans.", PushMode),
     "edge": ("The boundary of the window.", WindowEdge),
     "version": ("The version that runs.", None),
 }

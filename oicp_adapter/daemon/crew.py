@@ -14,6 +14,7 @@ import structlog
 
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.survey import Survey
+from oicp_adapter.settings import PushMode
 
 STOP_MARGIN: Final = 3.0
 """Seconds beyond the request's time-out within which stopped lanes end."""
@@ -29,6 +30,7 @@ class Crew:
     Attributes:
         operators: The OperatorID of each configured lane, as the settings spell it, whether or not it works.
         lanes: Those that work.
+        mode: What becomes of the requests of all of them.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Crew:
         lanes: Sequence[LaneThread],
         *,
         operators: Sequence[str],
+        mode: PushMode,
         survey: Survey,
         request_timeout: timedelta,
         clock: Callable[[], float],
@@ -51,6 +54,7 @@ class Crew:
         """
         self.operators = operators
         self.lanes = lanes
+        self.mode = mode
         self._survey = survey
         self._request_timeout = request_timeout.total_seconds()
         self._clock = clock

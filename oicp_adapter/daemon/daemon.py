@@ -84,7 +84,7 @@ class Daemon:
     def run(self) -> None:
         """Work until asked to stop, by SIGTERM, SIGINT or `stop`."""
         self._heed_signals()
-        self._metrics.serve(self._crew.operators)
+        self._show_operators()
         self._monitoring.start()
         self._log.info("daemon.started", version=__version__, lanes=len(self._crew.working), monitoring=self.url)
         self._crew.start()
@@ -149,7 +149,7 @@ class Daemon:
         self._manager.reloading()
         if crew is not None:
             before, self._crew = self._crew, crew
-            self._metrics.serve(crew.operators)
+            self._show_operators()
             before.stop()
             self._leaving.append(before)
             crew.start(after=self._leaving)
@@ -189,7 +189,11 @@ class Daemon:
                 crew.close()
                 self._leaving.remove(crew)
                 self._metrics.forget(set(crew.operators).difference(*(each.working for each in self._crews)))
-                self._metrics.serve(self._crew.operators)
+                self._show_operators()
+
+    def _show_operators(self) -> None:
+        self._metrics.serve(self._crew.operators)
+        self._metrics.show_mode(self._crew.operators, self._crew.mode)
 
     @property
     def _crews(self) -> Sequence[Crew]:

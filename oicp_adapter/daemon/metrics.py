@@ -24,6 +24,7 @@ from prometheus_client import (
 from oicp_adapter import __version__
 from oicp_adapter.daemon.histogram import BulkHistogram
 from oicp_adapter.domain.statuses import OicpStatus, TemporaryStatus
+from oicp_adapter.settings import PushMode
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.classify import CODES, SUCCESS
 from oicp_adapter.sync.model import Action, LaneState, Rejection, WindowEdge
@@ -86,6 +87,7 @@ class Metrics:
         self.rejected = self._gauge("rejected_evses", "Rows that never leave the house, by reason.", (*lane, "reason"))
         self.held_withdrawals = self._gauge("held_withdrawals", "Withdrawals that wait for approval.", lane)
         self.lane_state = self._gauge("lane_state", "1 for the state that the lane is in, else 0.", (*lane, "state"))
+        self.push_mode = self._gauge("push_mode", "1 for what push.mode says, else 0.", (*lane, "mode"))
         self.windows = self._gauge("windows", "Temporary statuses by kind and state.", (*lane, "kind", "state"))
         self.last_success = self._gauge(
             "last_successful_push_timestamp_seconds", "When the hub last performed a push; 0: never yet.", lane
@@ -154,6 +156,11 @@ class Metrics:
             self._create_series(operator)
             self._served.add(operator)
 
+    def show_mode(self, operators: Iterable[str], mode: PushMode) -> None:
+        """Show what becomes of the requests of these operators."""
+        for operator, each in product(operators, PushMode):
+            self.push_mode.labels(operator, each).set(each is mode)
+
     def forget(self, operators: Iterable[str]) -> None:
         """Remove every series of operators that have no lane here any more."""
         for operator in operators:
@@ -174,6 +181,7 @@ class Metrics:
             (self.evses, OicpStatus),
             (self.rejected, Rejection),
             (self.lane_state, LaneState),
+            (self.push_mode, PushMode),
             (self.status_codes, KNOWN_CODES),
             (self.window_lag, WindowEdge),
             (self.pushes, Action),

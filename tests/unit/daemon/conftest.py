@@ -113,7 +113,7 @@ class Case:
             manager=ServiceManager(environment or {}),
             housekeeping=self._keep_house,
         )
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)  # a failed test must let pytest end
 
     def _build(self, settings):
         if self.refusal is not None:
@@ -122,6 +122,7 @@ class Case:
         return Crew(
             self.lanes,
             operators=self.operators or [lane.operator_id for lane in self.lanes],
+            mode=settings.push.mode,
             survey=self.survey,
             request_timeout=timedelta(seconds=30),
             clock=self._clock,

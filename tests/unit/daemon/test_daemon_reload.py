@@ -10,7 +10,7 @@ import pytest
 from oicp_adapter.daemon.crew import STALL, STOP_MARGIN
 from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import operator_key
-from oicp_adapter.settings import LogSettings, MonitoringSettings, PushSettings
+from oicp_adapter.settings import LogSettings, MonitoringSettings, PushMode, PushSettings
 from tests.unit.daemon.conftest import DIRECT, PATIENCE, FakeLane, events, eventually, with_push
 
 
@@ -120,6 +120,25 @@ def test_series_of_an_operator_that_is_served_no_more_are_gone_when_its_lane_has
     leaving.alive = False
     eventually(lambda: 'operator="DE*XYZ"' not in case.get("/metrics")[1])
     assert 'oicp_adapter_pushes_total{action="update",operator="DE*ABC"} 3.0' in case.get("/metrics")[1]
+
+
+def test_the_mode_that_is_shown_is_the_one_in_use_also_while_lanes_change_over_and_without_any(daemon, log):
+    def shown():
+        labels = ({"operator": "DE*ABC", "mode": mode} for mode in PushMode)
+        return {each["mode"]: case.metrics.registry.get_sample_value("oicp_adapter_push_mode", each) for each in labels}
+
+    old = FakeLane(hangs=True)
+    case = daemon(old)
+    case.operators = ["DE*ABC"]
+    assert shown() == {"live": 1, "shadow": 0, "off": 0}
+    case.reload(with_push(case, mode="shadow"), FakeLane())
+    eventually(lambda: events(log, "config.reloaded"))
+    assert shown() == {"live": 0, "shadow": 1, "off": 0}
+    case.reload(with_push(case, mode="off"))
+    eventually(lambda: len(events(log, "config.reloaded")) == 2)
+    old.alive = False
+    eventually(lambda: case.closed == 2)
+    eventually(lambda: shown() == {"live": 0, "shadow": 0, "off": 1})
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("no", cure="yes"), ValueError("a bug")])

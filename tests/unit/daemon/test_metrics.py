@@ -18,6 +18,7 @@ GAUGES = {
     "quarantined_evses": OPERATOR,
     "held_withdrawals": OPERATOR,
     "lane_state": {"operator", "state"},
+    "push_mode": {"operator", "mode"},
     "windows": {"operator", "kind", "state"},
     "last_successful_push_timestamp_seconds": OPERATOR,
     "last_full_load_timestamp_seconds": OPERATOR,
@@ -47,6 +48,7 @@ ACTIONS = {"fullLoad", "update", "insert", "delete"}
 VALUES = {
     ("evses", "status"): set(OicpStatus),
     ("lane_state", "state"): {"active", "standby", "settling", "backing_off", "held"},
+    ("push_mode", "mode"): {"live", "shadow", "off"},
     ("windows", "kind"): set(TemporaryStatus),
     ("windows", "state"): {"active", "upcoming"},
     ("pushes_total", "action"): ACTIONS,
