@@ -50,7 +50,7 @@ from oicp_adapter.store.hints import prune_hints
 from oicp_adapter.store.ledger import register_entries, write_rejections
 from oicp_adapter.store.observing import observations, read_found
 from oicp_adapter.store.position import lock_position
-from oicp_adapter.store.schema import evse_status, ledger, rejection
+from oicp_adapter.store.schema import evse_status, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import standing
@@ -182,7 +182,7 @@ def _after(last: PlaceType | None) -> Sequence[ColumnElement[bool]]:
 
 
 def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> SweepPage:
-    by_fleet = lane.store.relations.temporary is not None
+    by_fleet = temporary_status in lane.store.relations.named()
     statement = _differing(lane.mapping, lane.scope, place_type(last), place_type(upper), by_fleet=by_fleet)
     asked = {"operator": operator, "last": place_value(last), "upper": place_value(upper)}
     with lane.reading() as connection:

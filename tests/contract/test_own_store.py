@@ -33,6 +33,7 @@ from oicp_adapter.page.router import page_router
 from oicp_adapter.serving import BackgroundServer
 from oicp_adapter.settings import Settings, StoreSettings
 from oicp_adapter.settings_values import RelationName
+from oicp_adapter.store import sweep
 from oicp_adapter.store.engine import PREPARED_AFTER, Store, open_store, raw
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.fleet_import import import_fleet
@@ -285,11 +286,14 @@ def test_without_a_temporary_relation_windows_are_kept_in_our_own_table(charging
             assert lane.look().hinted, "our own trigger speaks of windows as ever"
 
 
-def test_our_own_tables_under_their_own_names_are_our_own(pg_url):
+def test_our_own_tables_under_their_own_names_are_our_own(pg_url, monkeypatch):
     with open_store(
         pg_url, relations=Relations(RelationName("evse_status"), RelationName("temporary_status"))
     ) as store:
         assert import_fleet(store, [{"evse_id": "DE*ABC*E1", "operator_id": "DE*ABC", "status": "x"}]).inserted == 1
+        monkeypatch.setattr(sweep, "whole_table", None)  # windows of our own table are found by their key
+        with closing(LaneStore(store, LANE, StatusMapping())) as lane:
+            assert sum(page.registered for page in lane.sweep()) == 1
 
 
 def test_api_and_page_show_the_customers_windows_and_say_that_they_are_not_set_here(store, charge):
