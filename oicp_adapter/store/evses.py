@@ -1,7 +1,8 @@
 """
 Tells of each EVSE what the charger says, what is published and what the hub confirmed, and how far the two are apart.
 
-1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own.
+1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own. Of what is
+   to be withdrawn the EvseIDs are held besides, since the ledger has another order.
 2. The answers are the domain's own: `judge_rows` and `resolve`, as the lanes use them.
 3. EVSEs that are about to be withdrawn have no technical status; those that were withdrawn are not shown, nor are rows
    that say Removed of what the hub does not hold: `removed_rows` has them.
@@ -147,8 +148,8 @@ def evse_overviews(
     Raises:
         StoreError: The store could not be read.
     """
-    leaving = leaving_evses(store, lanes, evse_ids)
-    yield from merge(standing_evses(store, lanes, mapping, evse_ids), leaving, key=attrgetter("evse_id"))
+    rows = standing_evses(store, lanes, mapping, evse_ids, page=PAGE)
+    yield from merge(rows, leaving_evses(store, lanes, evse_ids), key=attrgetter("evse_id"))
 
 
 def standing_evses(
@@ -158,14 +159,14 @@ def standing_evses(
     evse_ids: Collection[str] | None = None,
     *,
     after: str | None = None,
-    page: int = PAGE,
+    page: int,
 ) -> Iterator[EvseOverview]:
     """
     Do what `evse_overviews` does for rows of `evse_status` alone; costs as much as is taken of it.
 
     Args:
         after: Only EvseIDs that come after this one; None: from the first.
-        page: EVSEs in one read; who wants only the first few says so.
+        page: EVSEs in one read.
 
     Raises:
         StoreError: The store could not be read.
