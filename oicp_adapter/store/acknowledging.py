@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from oicp_adapter.store.engine import Dialect, DriverStatement
+from oicp_adapter.store.engine import Dialect
+from oicp_adapter.store.transactions import DriverStatement
 from oicp_adapter.store.types import timestamp_text
 from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.model import Entry, Presence

@@ -37,10 +37,11 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
-from oicp_adapter.store.engine import Store, raw
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, Word, among, constant
 from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import may_be_at_the_hub
 from oicp_adapter.sync.exchange import late_until

@@ -24,21 +24,21 @@ from oicp_adapter.domain.identifiers import CanonicalEvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import acknowledging, full_load, hints, ledger, observing, position, withdrawals
 from oicp_adapter.store.courtesy import Courtesy
-from oicp_adapter.store.engine import (
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.failures import WAIT
+from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.steady import read_steady
+from oicp_adapter.store.sweep import PAGE, PAGE_OF_RELATIONS, SweepPage, sweep_lane
+from oicp_adapter.store.transactions import (
     DriverStatement,
     Statement,
-    Store,
     commit_with,
     raw,
     read_one,
     transaction,
     whole_table,
 )
-from oicp_adapter.store.failures import WAIT
-from oicp_adapter.store.identity import find_identity, known_identity, remember_identity
-from oicp_adapter.store.scope import LaneScope
-from oicp_adapter.store.steady import read_steady
-from oicp_adapter.store.sweep import PAGE, PAGE_OF_RELATIONS, SweepPage, sweep_lane
 from oicp_adapter.store.types import read_instant
 from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.guard import WithdrawalCount

@@ -27,9 +27,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import raw
 from oicp_adapter.store.expressions import Differs, among, among_bound
 from oicp_adapter.store.schema import ledger, rejection
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import UtcTimestamp, array_type, read_instant, timestamp_text
 from oicp_adapter.sync.model import Entry, Presence, Rejected, WindowEdge
 

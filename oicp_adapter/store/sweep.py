@@ -35,7 +35,7 @@ from sqlalchemy.sql.sqltypes import NULLTYPE
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
-from oicp_adapter.store.engine import Store, whole_table
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import (
     Differs,
     Earlier,
@@ -52,6 +52,7 @@ from oicp_adapter.store.observing import observations, read_found
 from oicp_adapter.store.position import lock_position
 from oicp_adapter.store.schema import evse_status, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.transactions import whole_table
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows

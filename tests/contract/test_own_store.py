@@ -34,7 +34,7 @@ from oicp_adapter.serving import BackgroundServer
 from oicp_adapter.settings import Settings, StoreSettings
 from oicp_adapter.settings_values import RelationName
 from oicp_adapter.store import sweep
-from oicp_adapter.store.engine import PREPARED_AFTER, Store, open_store, raw
+from oicp_adapter.store.engine import PREPARED_AFTER, Store, open_store
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.fleet_import import import_fleet
 from oicp_adapter.store.lanes import LaneScope, LaneStore
@@ -45,6 +45,7 @@ from oicp_adapter.store.places import places_of
 from oicp_adapter.store.relations import Relations, quoted, source_of
 from oicp_adapter.store.schema import evse_status, temporary_status
 from oicp_adapter.store.temporary import NewWindow, find_window, insert_windows, list_temporary, update_window
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.windows import WindowFilter, WindowState
 from oicp_adapter.sync.model import Policy
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.store import lanes, position
-from oicp_adapter.store.engine import PREPARED_AFTER, Store, _as_text, raw
+from oicp_adapter.store.engine import PREPARED_AFTER, Store
 from oicp_adapter.store.full_load import full_load_records
 from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.transactions import _as_text, raw
 from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.model import Action, Intent, Position, Record
 
