@@ -18,8 +18,9 @@ from sqlalchemy import make_url, text
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.store.engine import Store, open_store
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.migrate import upgrade
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Entry, Presence
 
 _NUMBERS = count()

@@ -37,13 +37,14 @@ from oicp_adapter.store import sweep
 from oicp_adapter.store.engine import PREPARED_AFTER, Store, open_store
 from oicp_adapter.store.evses import evse_overviews
 from oicp_adapter.store.fleet_import import import_fleet
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.migrate import check, upgrade
 from oicp_adapter.store.operations import adopt_store, request_full_load
 from oicp_adapter.store.overview import lane_census, unmapped_words, windows_of_no_evse
 from oicp_adapter.store.places import places_of
 from oicp_adapter.store.relations import Relations, quoted, source_of
 from oicp_adapter.store.schema import evse_status, temporary_status
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.temporary import NewWindow, find_window, insert_windows, list_temporary, update_window
 from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.windows import WindowFilter, WindowState

@@ -16,8 +16,9 @@ from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, TemporaryStatus
 from oicp_adapter.store.engine import PREPARED_AFTER, open_store
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.observing import read_found
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Action, Entry, Intent, Position, Presence, Record, Rejected, Rejection
 
 ALL = {"hinted": 100, "due": 100, "suspects": 100}
