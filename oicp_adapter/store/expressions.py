@@ -28,7 +28,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from oicp_adapter.domain.identifiers import KEY_LENGTH
-from oicp_adapter.domain.statuses import REMOVED
+from oicp_adapter.domain.statuses import REMOVED, Status, TemporaryStatus, normalise
 from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
 
 T = TypeVar("T")
@@ -180,6 +180,16 @@ def among_ids_bound(column: ColumnElement[Any], name: str) -> ColumnElement[bool
 def is_removed(status: ColumnElement[Any]) -> ColumnElement[bool]:
     """Tell whether a status word withdraws the EVSE, as `domain.statuses.is_removed` does."""
     return Word(status) == constant(REMOVED)
+
+
+def is_known_word(status: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Tell whether a charger's status word is one of the table, as `domain.statuses.parse_status` does."""
+    return Word(status).in_([constant(normalise(known)) for known in Status])
+
+
+def is_known_kind(status: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Tell whether a window is of one of the four kinds; no constraint of ours keeps others out of somebody's view."""
+    return Kind(status).in_([constant(kind.lower()) for kind in TemporaryStatus])
 
 
 def constant(word: str) -> ColumnElement[str]:

@@ -22,9 +22,9 @@ from oicp_adapter.domain.local_time import UnknownZoneError, zone_of
 from oicp_adapter.domain.unserved import is_operator_id, unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
-from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.relations import require_ours
 from oicp_adapter.store.schema import evse_location, evse_status
+from oicp_adapter.store.upserts import insert_into
 
 PAGE: Final = 1000
 """Rows written in one transaction, so that nobody waits long behind an import."""

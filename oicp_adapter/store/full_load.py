@@ -35,14 +35,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
+from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, Word, among, constant
-from oicp_adapter.store.ledger import insert_into
+from oicp_adapter.store.expressions import (
+    Earlier,
+    EvseKey,
+    EvseOperator,
+    Later,
+    OperatorKey,
+    among,
+    is_known_word,
+)
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
 from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.upserts import insert_into
 from oicp_adapter.store.withdrawals import may_be_at_the_hub
 from oicp_adapter.sync.exchange import late_until
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
@@ -178,12 +186,11 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
 def unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str, int]:
     """Return the words of these operators' chargers that the table does not know, with the number of their rows."""
     status = evse_status.c.status
-    known = [constant(normalise(word)) for word in Status]
     words = (
         select(status, func.count())
         .where(live(OperatorKey(evse_status.c.operator_id), scope))
         .group_by(status)
-        .having(Word(status).not_in(known))
+        .having(~is_known_word(status))
     )
     return dict(connection.execute(words).all())
 

@@ -15,7 +15,17 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.patterns import ESCAPE
 from oicp_adapter.domain.statuses import TemporaryStatus
-from oicp_adapter.store.expressions import Earlier, EvseKey, Kind, WindowLimit, WindowStart, among, constant, not_over
+from oicp_adapter.store.expressions import (
+    Earlier,
+    EvseKey,
+    Kind,
+    WindowLimit,
+    WindowStart,
+    among,
+    constant,
+    is_known_kind,
+    not_over,
+)
 from oicp_adapter.store.places import contains, part_of
 from oicp_adapter.store.schema import evse_location, temporary_status
 from oicp_adapter.store.temporary import TemporaryRecord, record_of, select_windows
@@ -128,7 +138,7 @@ def count_states(connection: Connection, wanted: WindowFilter, now: datetime) ->
         (WindowStart(window.valid_from) <= now, literal(WindowState.ACTIVE.value)),
         else_=literal(WindowState.UPCOMING.value),
     ).label("state")
-    shaped = select(state).where(*_conditions(wanted, now), _readable()).subquery()
+    shaped = select(state).where(*_conditions(wanted, now), is_known_kind(window.status)).subquery()
     counted = connection.execute(select(shaped.c.state, func.count()).group_by(shaped.c.state))
     found = {str(row[0]): int(row[1]) for row in counted}
     return {state: found.get(state.value, 0) for state in WindowState}
@@ -168,11 +178,6 @@ def _not_over(now: datetime) -> ColumnElement[bool]:
     window = temporary_status.c
     # As in `state_of`: what cannot be read as an instant never comes.
     return not_over(WindowLimit(window.valid_to), WindowLimit(window.ended_at), now)
-
-
-def _readable() -> ColumnElement[bool]:
-    """Tell whether it is one of the four kinds, as `select_windows` does."""
-    return Kind(temporary_status.c.status).in_([constant(kind.value.lower()) for kind in TemporaryStatus])
 
 
 def _contains(search: str) -> ColumnElement[bool]:
