@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 
 from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.store import full_load, hints, position
+from oicp_adapter.store import hints, position
 from oicp_adapter.store.courtesy import Courtesy
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import WAIT
 from oicp_adapter.store.identity import find_identity
 from oicp_adapter.store.lane_transaction import LaneTransaction
+from oicp_adapter.store.overview import lane_unmapped_words
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.sweep import PAGE, PAGE_OF_RELATIONS, SweepPage, sweep_lane
 from oicp_adapter.store.transactions import raw, read_one, transaction
@@ -165,7 +166,7 @@ class LaneStore:
     def unmapped_words(self) -> Mapping[str, int]:
         """Return the words of the lane's chargers that the table does not know, with their number."""
         with self.reading() as connection:
-            return full_load.unmapped_words(connection, self.scope.operator_keys)
+            return lane_unmapped_words(connection, self.scope.operator_keys)
 
     def count_rows(self) -> None:
         """Let PostgreSQL know now how large the ledger has become, or it plans for an empty one for some minutes."""

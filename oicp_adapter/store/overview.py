@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import Connection, and_, case, exists, func, literal, literal_column, not_, select
 
 from oicp_adapter.domain.statuses import TemporaryStatus
+from oicp_adapter.store.effective import live
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import (
     EvseKey,
@@ -163,6 +164,18 @@ def unmapped_words(store: Store) -> Sequence[Example]:
     )
     with store.reading() as connection:
         return [Example(*row) for row in connection.execute(statement)]
+
+
+def lane_unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str, int]:
+    """Return the words of these operators' chargers that the table does not know, with the number of their rows."""
+    status = evse_status.c.status
+    words = (
+        select(status, func.count())
+        .where(live(OperatorKey(evse_status.c.operator_id), scope))
+        .group_by(status)
+        .having(~is_known_word(status))
+    )
+    return dict(connection.execute(words).all())
 
 
 def windows_of_no_evse(store: Store, *, examples: int) -> tuple[int, Sequence[str]]:
