@@ -16,8 +16,7 @@ from heapq import merge
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, literal_column, select
-from sqlalchemy.sql.sqltypes import NULLTYPE
+from sqlalchemy import Connection, select
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key, operator_key
 from oicp_adapter.domain.resolution import Resolution, resolve
@@ -25,7 +24,8 @@ from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, place, place_type, place_value
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, among
+from oicp_adapter.store.keyset import key_as_read, place, place_type, place_value
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.observing import Found, read_found
 from oicp_adapter.store.position import read_position
@@ -232,11 +232,8 @@ def _read_page(
 ) -> tuple[_Page, object, bool]:
     now = store.now(connection)
     status = evse_status.c
-    # The key as the driver returns it keeps the place among keys that are not UTF-8.
-    key = literal_column("evse_status.evse_id", NULLTYPE).label("place")
-    statement = select(
-        status.evse_id, status.operator_id, status.status, WindowLimit(status.changed_at).label("at"), key
-    )
+    at, key = WindowLimit(status.changed_at).label("at"), key_as_read().label("place")
+    statement = select(status.evse_id, status.operator_id, status.status, at, key)
     if (kind := place_type(last)) is not None:
         statement = statement.where(status.evse_id > place("last", kind))
     if wanted.keys is not None:

@@ -9,17 +9,14 @@ Holds the SQL of what the domain computes in Python: keys, words and windows, on
 
 from collections.abc import Collection
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    LargeBinary,
     Text,
     and_,
     bindparam,
-    cast,
     literal_column,
     or_,
 )
@@ -29,7 +26,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from oicp_adapter.domain.identifiers import KEY_LENGTH
 from oicp_adapter.domain.statuses import REMOVED, Status, TemporaryStatus, normalise
-from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
+from oicp_adapter.store.types import IdList, KeyText, TextList, UtcTimestamp
 
 T = TypeVar("T")
 
@@ -203,34 +200,6 @@ def not_over(
 ) -> ColumnElement[bool]:
     """Tell whether a window applies at *now* or may apply later."""
     return and_(or_(valid_to.is_(None), valid_to > now), or_(ended_at.is_(None), ended_at > now))
-
-
-class PlaceType(StrEnum):
-    """What the key at which a page ended is, as the driver returned it; SQLite orders text before blobs."""
-
-    TEXT = "text"
-    ODD_TEXT = "odd text"
-    BLOB = "blob"
-
-
-def place_type(last: object) -> PlaceType | None:
-    """Return what a key is, None for None: text that is not UTF-8, or a blob, is told apart from text."""
-    if last is None:
-        return None
-    if isinstance(last, OddText):
-        return PlaceType.ODD_TEXT
-    return PlaceType.BLOB if isinstance(last, bytes) else PlaceType.TEXT
-
-
-def place_value(last: object) -> object:
-    """Return what the parameter of a key is given."""
-    return last.raw if isinstance(last, OddText) else last
-
-
-def place(name: str, kind: PlaceType) -> ColumnElement[Any]:
-    """Return the parameter for a key of a page, to compare a column of keys with."""
-    parameter = bindparam(name, type_=Text() if kind is PlaceType.TEXT else LargeBinary())
-    return cast(parameter, Text()) if kind is PlaceType.ODD_TEXT else parameter
 
 
 def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:
