@@ -189,7 +189,7 @@ class LaneWorker:
         self._trust.committed(books)
         self._exchange = None
         if push.intent.action is Action.FULL_LOAD:
-            self._store.count_rows()
+            self._store.analyse_ledger()
         self._due.pop("ready", None)
         if settled is None:
             self._telemetry.overtaken(push.intent, answer.process_id)

@@ -103,7 +103,7 @@ def prepare(
     connection.execute(_insertion(connection.dialect, rows, own.c.key, own.c.evse_id))
     if connection.execute(select(exists(select(_ONE).where(ledger.c.lane == lane)))).scalar_one():
         _add_other_spellings(connection, lane, scope, mapping, now)
-    records = count_records(connection, lane)
+    records = _count_records(connection, lane)
     missing = connection.execute(
         update(ledger)
         .where(
@@ -138,12 +138,6 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
             due_at=now,
         )
     )
-    return records
-
-
-def count_records(connection: Connection, lane: str) -> int:
-    """Count the records of a lane's full load."""
-    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
     return records
 
 
@@ -224,6 +218,11 @@ def _acknowledge_carried(connection: Connection, lane: str, *, intent: Intent, p
     replaced |= {"debt_at": debt, "due_at": Earlier(insert.excluded.due_at, debt)}
     done = insert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
     records: int = connection.execute(done.execution_options(preserve_rowcount=True)).rowcount
+    return records
+
+
+def _count_records(connection: Connection, lane: str) -> int:
+    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
     return records
 
 

@@ -168,7 +168,7 @@ class LaneStore:
         with self.reading() as connection:
             return lane_unmapped_words(connection, self.scope.operator_keys)
 
-    def count_rows(self) -> None:
+    def analyse_ledger(self) -> None:
         """Let PostgreSQL know now how large the ledger has become, or it plans for an empty one for some minutes."""
         if self.store.dialect == "postgresql":
             # Whoever may not, or must wait for another who does the same, has worse plans for a while.
