@@ -104,7 +104,7 @@ def find_page(
     limit: int,
     now: datetime,
 ) -> Sequence[TemporaryRecord]:
-    """Return a page of windows; it is the last one if it is shorter than the limit."""
+    """Return a page of windows that can be read; it is the last one if it is shorter than the limit."""
     value = _value(order)
     key = temporary_status.c.id
     statement = select_windows().where(*_conditions(wanted, now))
@@ -114,8 +114,15 @@ def find_page(
         further = key < after.id if descending else key > after.id
         statement = statement.where(or_(beyond, and_(value == last, further)))
     ordered = (value.desc(), key.desc()) if descending else (value, key)
-    rows = connection.execute(statement.order_by(*ordered).limit(limit)).all()
-    return [found for row in rows if (found := record_of(row)) is not None]
+    found: list[TemporaryRecord] = []
+    looked_at = 0
+    while (wants := limit - len(found)) > 0:
+        rows = connection.execute(statement.order_by(*ordered).limit(wants).offset(looked_at or None)).all()
+        found += (record for row in rows if (record := record_of(row)) is not None)
+        looked_at += len(rows)
+        if len(rows) < wants:
+            break
+    return found
 
 
 def place_of(record: TemporaryRecord, order: WindowOrder) -> WindowPlace:

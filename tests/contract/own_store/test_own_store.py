@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from oicp_adapter.api.app import api_app
 from oicp_adapter.control.access import NewToken, create_token, session, sign_in
 from oicp_adapter.control.desk import Desk
+from oicp_adapter.control.listing import list_windows
 from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.domain.access import EVERYTHING, Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, StoreSchemaError
@@ -32,6 +33,7 @@ from oicp_adapter.store.relations import Relations, source_of
 from oicp_adapter.store.schema import evse_status, temporary_status
 from oicp_adapter.store.temporary import NewWindow, find_window, insert_windows, list_temporary, update_window
 from oicp_adapter.store.transactions import raw
+from oicp_adapter.store.windows import WindowFilter
 
 from .conftest import LANE, STATUS, overviews
 
@@ -77,6 +79,19 @@ def test_without_any_hint_a_sweep_finds_what_changed_and_what_vanished(store, sq
     list(lane.sweep(page=2))
     due = sql("SELECT canonical FROM oicp_ledger WHERE pending_since IS NOT NULL ORDER BY canonical")
     assert [row[0] for row in due] == ["DEABCE2", "DEABCE4", "DEABCE5"]
+
+
+def test_windows_that_follow_one_whose_start_is_no_instant_are_listed(store, sql, charge):
+    if store.dialect == "postgresql":
+        pytest.skip("a column of PostgreSQL has a type")
+    for number in range(1, 8):
+        charge.block(number, "DE*ABC*E1")
+    sql("UPDATE blockings SET begins = 'soon' WHERE number IN (2, 3, 6)")
+    desk = Desk(store, {"DE*ABC": LANE}, StatusMapping(), Settings())
+    first = list_windows(desk, ANN, WindowFilter(), limit=2)
+    rest = list_windows(desk, ANN, WindowFilter(), limit=2, after=first.next)
+    assert [[each.record.window.id for each in page.items] for page in (first, rest)] == [[1, 4], [5, 7]]
+    assert rest.next is None
 
 
 def test_a_relation_that_is_gone_withdraws_nothing(store, sql, lane: LaneStore, charge, present):
