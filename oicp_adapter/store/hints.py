@@ -23,7 +23,7 @@ from oicp_adapter.store.schema import hint, lane_row, ledger
 from oicp_adapter.store.transactions import Statement
 
 PRUNED_AFTER: Final = timedelta(minutes=10)
-"""Age at which a hint that no lane took may go: two sweeps have looked at its EVSE by then."""
+"""Age at which a hint that no lane took may go: unless `store.sweep_every` is longer, two sweeps saw its EVSE since."""
 
 PRUNED_AT_ONCE: Final = 10_000
 """Hints that one transaction deletes of those that nobody will read."""

@@ -43,7 +43,12 @@ class Remembered:
 
 
 def recall(connection: Connection, owner: str, once: Once, now: datetime) -> Remembered | None:
-    """Return what was answered under a key; None: nothing, or too long ago."""
+    """
+    Return what was answered under a key; None: nothing, or too long ago.
+
+    Args:
+        owner: Whose namespace it is.
+    """
     row = idempotency.c
     found = connection.execute(
         select(row.fingerprint, row.answer).where(

@@ -51,6 +51,10 @@ def request_full_load(store: Store, lane: str, *, by: str, token_id: str | None 
     """
     Ask for a full load as the lane's next request; a second call before it was sent changes nothing but the name.
 
+    Args:
+        by: Who asks.
+        token_id: Of the token that they came with; None: a command.
+
     Returns:
         When it was asked for, by the database's clock.
 
@@ -156,6 +160,7 @@ def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Polic
     Let the lane take the store for its own, as it is: everything is in doubt, and no full load goes out unasked.
 
     Args:
+        hub_url: Of the hub that the lane's ledger speaks of from now on.
         by: Who says so.
 
     Raises:
