@@ -25,7 +25,8 @@ from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.oicp.client import PushRequest
 from oicp_adapter.simulator.hub import Hub, HubOptions
 from oicp_adapter.store.full_load import full_load_records
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.sweep import SweepPage
 from oicp_adapter.sync.answers import Answer, Progress
 from oicp_adapter.sync.model import Policy

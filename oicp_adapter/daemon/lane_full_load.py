@@ -11,7 +11,7 @@ from typing import Final
 
 from oicp_adapter.daemon.lane import LaneIdentity, LaneResources, Push
 from oicp_adapter.daemon.lane_sweep import LaneSweep
-from oicp_adapter.store.lanes import LaneTransaction
+from oicp_adapter.store.lane_transaction import LaneTransaction
 from oicp_adapter.sync.answers import Effect
 from oicp_adapter.sync.model import Action, Intent, Policy, Position
 from oicp_adapter.sync.schedule import full_load_due

@@ -10,7 +10,7 @@ from datetime import datetime
 from oicp_adapter.daemon.telemetry import LaneTelemetry
 from oicp_adapter.daemon.witness import Sighting, Witness
 from oicp_adapter.domain.errors import ForeignStoreError, StoreClockError
-from oicp_adapter.store.lanes import LaneTransaction
+from oicp_adapter.store.lane_transaction import LaneTransaction
 from oicp_adapter.sync.clock import intent_within_reach, is_astray, within_reach
 from oicp_adapter.sync.identity import StoreIdentity, differences, distrust, merged, went_back
 from oicp_adapter.sync.lease import longest_silence

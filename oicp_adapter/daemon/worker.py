@@ -18,7 +18,8 @@ from oicp_adapter.daemon.lane_sweep import LaneSweep
 from oicp_adapter.daemon.trust import StoreTrust
 from oicp_adapter.domain.errors import StoreError
 from oicp_adapter.domain.statuses import StatusMapping
-from oicp_adapter.store.lanes import LaneTransaction, Look
+from oicp_adapter.store.lane_transaction import LaneTransaction
+from oicp_adapter.store.lanes import Look
 from oicp_adapter.sync.answers import Answer, Effect, Progress, TransportFault, Verdict
 from oicp_adapter.sync.assess import Circumstances
 from oicp_adapter.sync.classify import classify
@@ -188,7 +189,7 @@ class LaneWorker:
         self._trust.committed(books)
         self._exchange = None
         if push.intent.action is Action.FULL_LOAD:
-            self._store.count_rows()
+            self._store.analyse_ledger()
         self._due.pop("ready", None)
         if settled is None:
             self._telemetry.overtaken(push.intent, answer.process_id)

@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from oicp_adapter.store.engine import Dialect, DriverStatement
+from oicp_adapter.store.engine import Dialect
+from oicp_adapter.store.transactions import DriverStatement
 from oicp_adapter.store.types import timestamp_text
 from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.model import Entry, Presence
@@ -22,7 +23,9 @@ _BEGUN: Final = (
 )  # fmt: skip
 """Columns that a new row has; all others are empty in it."""
 
-_NOW_EMPTY: Final = tuple(each.name for each in fields(Entry) if each.name not in _BEGUN)
+CLEARED: Final = tuple(each.name for each in fields(Entry) if each.name not in _BEGUN)
+"""Columns of the ledger that are empty once the hub has acknowledged an EVSE, by whatever request."""
+
 _TAKEN_OVER: Final = (
     "evse_id", "acknowledged", "acknowledged_at", "asserted_at", "presence", "failures", "flipped", "failed_singly",
     "attempt",
@@ -34,7 +37,7 @@ _DUE: Final = f"{{least}}(excluded.due_at, COALESCE({_OWED}, excluded.due_at))"
 _SAME: Final = "l.acknowledged_at IS NOT NULL AND l.acknowledged = excluded.acknowledged"
 _RESTED: Final = "l.held_since IS NULL AND l.failures = 0"
 _REPLACED: Final = ", ".join(
-    [f"{name} = excluded.{name}" for name in _TAKEN_OVER] + [f"{name} = NULL" for name in _NOW_EMPTY]
+    [f"{name} = excluded.{name}" for name in _TAKEN_OVER] + [f"{name} = NULL" for name in CLEARED]
 )
 _UPSERT: Final = f"""
 INSERT INTO oicp_ledger AS l (lane, {", ".join(_BEGUN)})

@@ -34,6 +34,7 @@ from oicp_adapter.store.expressions import (
     Word,
     among,
     constant,
+    is_known_kind,
     is_removed,
     not_over,
     unindexed,
@@ -84,7 +85,7 @@ def effective_fleet(mapping: StatusMapping, now: Instant, *where: ColumnElement[
             func.min(_rank(now)).label("rank"),
             func.min(_boundary(now), type_=UtcTimestamp()).label("valid_until"),
         )
-        .where(_known(), not_over(unindexed(window.valid_to), window.ended_at, now))
+        .where(is_known_kind(window.status), not_over(unindexed(window.valid_to), window.ended_at, now))
         .group_by(key)
         .subquery("ahead")
     )
@@ -137,7 +138,7 @@ def next_boundary(key: ColumnElement[str], now: Instant) -> ScalarSelect[Any]:
     window = temporary_status.c
     ahead = not_over(unindexed(window.valid_to), window.ended_at, now)
     earliest = func.min(_boundary(now), type_=UtcTimestamp())
-    return select(earliest).where(EvseKey(window.evse_id) == key, _known(), ahead).scalar_subquery()
+    return select(earliest).where(EvseKey(window.evse_id) == key, is_known_kind(window.status), ahead).scalar_subquery()
 
 
 def _winning_rank(key: ColumnElement[str], now: Instant) -> ScalarSelect[Any]:
@@ -163,10 +164,6 @@ def _rank(now: Instant) -> ColumnElement[Any]:
         (and_(kind == constant(name.lower()), began), literal_column(str(at))) for name, at in RANKS.items()
     ]
     return case(*whens)
-
-
-def _known() -> ColumnElement[bool]:
-    return Kind(temporary_status.c.status).in_([constant(kind.lower()) for kind in TemporaryStatus])
 
 
 def _published(charger: ColumnElement[str], rank: ColumnElement[int], mapping: StatusMapping) -> ColumnElement[str]:

@@ -1,7 +1,8 @@
 """
 Tells of each EVSE what the charger says, what is published and what the hub confirmed, and how far the two are apart.
 
-1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own.
+1. Streamed in the order of the EvseIDs, a page in memory at a time, each page from a transaction of its own. Of what is
+   to be withdrawn the EvseIDs are held besides, since the ledger has another order.
 2. The answers are the domain's own: `judge_rows` and `resolve`, as the lanes use them.
 3. EVSEs that are about to be withdrawn have no technical status; those that were withdrawn are not shown, nor are rows
    that say Removed of what the hub does not hold: `removed_rows` has them.
@@ -15,8 +16,7 @@ from heapq import merge
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, literal_column, select
-from sqlalchemy.sql.sqltypes import NULLTYPE
+from sqlalchemy import Connection, select
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, OperatorId, evse_key, operator_key
 from oicp_adapter.domain.resolution import Resolution, resolve
@@ -24,7 +24,8 @@ from oicp_adapter.domain.statuses import OicpStatus, StatusMapping, is_removed
 from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, WindowLimit, among, place, place_type, place_value
+from oicp_adapter.store.expressions import EvseKey, WindowLimit, among
+from oicp_adapter.store.keyset import key_as_read, place, place_type, place_value
 from oicp_adapter.store.ledger import read_entries
 from oicp_adapter.store.observing import Found, read_found
 from oicp_adapter.store.position import read_position
@@ -147,8 +148,8 @@ def evse_overviews(
     Raises:
         StoreError: The store could not be read.
     """
-    leaving = leaving_evses(store, lanes, evse_ids)
-    yield from merge(standing_evses(store, lanes, mapping, evse_ids), leaving, key=attrgetter("evse_id"))
+    rows = standing_evses(store, lanes, mapping, evse_ids, page=PAGE)
+    yield from merge(rows, leaving_evses(store, lanes, evse_ids), key=attrgetter("evse_id"))
 
 
 def standing_evses(
@@ -158,14 +159,14 @@ def standing_evses(
     evse_ids: Collection[str] | None = None,
     *,
     after: str | None = None,
-    page: int = PAGE,
+    page: int,
 ) -> Iterator[EvseOverview]:
     """
     Do what `evse_overviews` does for rows of `evse_status` alone; costs as much as is taken of it.
 
     Args:
         after: Only EvseIDs that come after this one; None: from the first.
-        page: EVSEs in one read; who wants only the first few says so.
+        page: EVSEs in one read.
 
     Raises:
         StoreError: The store could not be read.
@@ -231,11 +232,8 @@ def _read_page(
 ) -> tuple[_Page, object, bool]:
     now = store.now(connection)
     status = evse_status.c
-    # The key as the driver returns it keeps the place among keys that are not UTF-8.
-    key = literal_column("evse_status.evse_id", NULLTYPE).label("place")
-    statement = select(
-        status.evse_id, status.operator_id, status.status, WindowLimit(status.changed_at).label("at"), key
-    )
+    at, key = WindowLimit(status.changed_at).label("at"), key_as_read().label("place")
+    statement = select(status.evse_id, status.operator_id, status.status, at, key)
     if (kind := place_type(last)) is not None:
         statement = statement.where(status.evse_id > place("last", kind))
     if wanted.keys is not None:

@@ -9,17 +9,14 @@ Holds the SQL of what the domain computes in Python: keys, words and windows, on
 
 from collections.abc import Collection
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    LargeBinary,
     Text,
     and_,
     bindparam,
-    cast,
     literal_column,
     or_,
 )
@@ -28,8 +25,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from oicp_adapter.domain.identifiers import KEY_LENGTH
-from oicp_adapter.domain.statuses import REMOVED
-from oicp_adapter.store.types import IdList, KeyText, OddText, TextList, UtcTimestamp
+from oicp_adapter.domain.statuses import REMOVED, Status, TemporaryStatus, normalise
+from oicp_adapter.store.types import IdList, KeyText, TextList, UtcTimestamp
 
 T = TypeVar("T")
 
@@ -182,6 +179,16 @@ def is_removed(status: ColumnElement[Any]) -> ColumnElement[bool]:
     return Word(status) == constant(REMOVED)
 
 
+def is_known_word(status: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Tell whether a charger's status word is one of the table, as `domain.statuses.parse_status` does."""
+    return Word(status).in_([constant(normalise(known)) for known in Status])
+
+
+def is_known_kind(status: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Tell whether a window is of one of the four kinds; no constraint of ours keeps others out of somebody's view."""
+    return Kind(status).in_([constant(kind.lower()) for kind in TemporaryStatus])
+
+
 def constant(word: str) -> ColumnElement[str]:
     """Return a word of a closed vocabulary as part of the statement's text."""
     assert word.isascii() and word.replace("_", "").isalnum()  # noqa: PT018, S101 - only enum values come here
@@ -193,34 +200,6 @@ def not_over(
 ) -> ColumnElement[bool]:
     """Tell whether a window applies at *now* or may apply later."""
     return and_(or_(valid_to.is_(None), valid_to > now), or_(ended_at.is_(None), ended_at > now))
-
-
-class PlaceType(StrEnum):
-    """What the key at which a page ended is, as the driver returned it; SQLite orders text before blobs."""
-
-    TEXT = "text"
-    ODD_TEXT = "odd text"
-    BLOB = "blob"
-
-
-def place_type(last: object) -> PlaceType | None:
-    """Return what a key is, None for None: text that is not UTF-8, or a blob, is told apart from text."""
-    if last is None:
-        return None
-    if isinstance(last, OddText):
-        return PlaceType.ODD_TEXT
-    return PlaceType.BLOB if isinstance(last, bytes) else PlaceType.TEXT
-
-
-def place_value(last: object) -> object:
-    """Return what the parameter of a key is given."""
-    return last.raw if isinstance(last, OddText) else last
-
-
-def place(name: str, kind: PlaceType) -> ColumnElement[Any]:
-    """Return the parameter for a key of a page, to compare a column of keys with."""
-    parameter = bindparam(name, type_=Text() if kind is PlaceType.TEXT else LargeBinary())
-    return cast(parameter, Text()) if kind is PlaceType.ODD_TEXT else parameter
 
 
 def _args(element: FunctionElement[Any], compiler: SQLCompiler, **kw: Any) -> list[str]:

@@ -46,7 +46,7 @@ _SQLITE_SCHEMA: Final = (
     "no such function",
     "has no column",
 )
-_SQLITE_PASSES: Final = ("locked", "busy", "disk i/o", "unable to open", "full", "interrupted")
+_SQLITE_PASSES: Final = ("locked", "busy", "disk i/o", "unable to open", "disk is full", "interrupted")
 
 UPGRADE: Final = "run `oicp-adapter db upgrade`, and give this user rights on the adapter's tables"
 WAIT: Final = "check that the database runs and can be reached, then try again; the daemon does so by itself"
@@ -58,7 +58,8 @@ RIGHTS: Final = "give this user rights on the file and its folder"
 _SQLITE_FILE: Final = {
     "not a database": ("is no SQLite database", OTHER_FILE),
     "readonly": ("may not be written", RIGHTS),
-    "malformed": ("is damaged", "restore it from a backup"),
+    "disk image is malformed": ("is damaged", "restore it from a backup"),
+    "malformed database schema": ("is damaged", "restore it from a backup"),
 }
 
 

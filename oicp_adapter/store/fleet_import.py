@@ -9,22 +9,22 @@ Loads a fleet from rows of text, and names what cannot be loaded, in whole or in
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Table, select
 
 from oicp_adapter.domain.errors import MalformedIdentifierError, foreign_text
 from oicp_adapter.domain.identifiers import evse_key, is_operator_id, operator_key, parse_evse_id
+from oicp_adapter.domain.local_time import UnknownZoneError, zone_of
 from oicp_adapter.domain.unserved import unserved
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import among
-from oicp_adapter.store.ledger import insert_into
 from oicp_adapter.store.relations import require_ours
 from oicp_adapter.store.schema import evse_location, evse_status
+from oicp_adapter.store.upserts import insert_into
 
 PAGE: Final = 1000
 """Rows written in one transaction, so that nobody waits long behind an import."""
@@ -206,7 +206,7 @@ def _unpushable(row: Mapping[str, str], spellings: Mapping[str, str]) -> tuple[I
     return None
 
 
-def _write_page(connection: Connection, page: Sequence[Mapping[str, str]], now: Any, report: ImportReport) -> None:
+def _write_page(connection: Connection, page: Sequence[Mapping[str, str]], now: datetime, report: ImportReport) -> None:
     ids = [row["evse_id"] for row in page]
     status_names = ("operator_id", "status")
     known = _known(connection, evse_status, ids, status_names)
@@ -256,11 +256,10 @@ def _upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
     connection.execute(statement.on_conflict_do_update(index_elements=["evse_id"], set_=replaced), list(rows))
 
 
-@lru_cache(maxsize=1000)
 def _is_time_zone(name: str) -> bool:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone_of(name)
+    except UnknownZoneError:
         return False
     return True
 

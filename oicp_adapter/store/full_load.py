@@ -8,7 +8,7 @@ Prepares, streams and settles a full load, in statements over the whole lane.
    ledger yet in the smallest well-formed one that the store has.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -35,13 +35,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
+from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
+from oicp_adapter.store.acknowledging import CLEARED
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
-from oicp_adapter.store.engine import Store, raw
-from oicp_adapter.store.expressions import Earlier, EvseKey, EvseOperator, Later, OperatorKey, Word, among, constant
-from oicp_adapter.store.ledger import insert_into
+from oicp_adapter.store.engine import Store
+from oicp_adapter.store.expressions import (
+    Earlier,
+    EvseKey,
+    EvseOperator,
+    Later,
+    OperatorKey,
+    among,
+)
 from oicp_adapter.store.schema import evse_status, full_load, ledger, rejection
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import UtcTimestamp
+from oicp_adapter.store.upserts import insert_into
 from oicp_adapter.store.withdrawals import may_be_at_the_hub
 from oicp_adapter.sync.exchange import late_until
 from oicp_adapter.sync.model import Intent, Policy, Presence, Record
@@ -50,21 +59,6 @@ PAGE: Final = 5000
 """Records that one read of a stream holds."""
 
 _ONE: Final[ColumnElement[int]] = literal_column("1")
-_CLEARED: Final = (
-    "doubted_at",
-    "pending_since",
-    "pending_edge",
-    "withdrawn_at",
-    "held_since",
-    "approved_at",
-    "approved_by",
-    "first_failed_at",
-    "retry_at",
-    "refusal",
-    "refusal_detail",
-    "refused_status",
-    "batch_cap",
-)
 _PAGE_OF_RECORDS: Final = f"""
 SELECT canonical, evse_id, status FROM oicp_full_load WHERE lane = {{mark}} AND canonical > {{mark}}
 ORDER BY canonical LIMIT {PAGE}
@@ -109,7 +103,7 @@ def prepare(
     connection.execute(_insertion(connection.dialect, rows, own.c.key, own.c.evse_id))
     if connection.execute(select(exists(select(_ONE).where(ledger.c.lane == lane)))).scalar_one():
         _add_other_spellings(connection, lane, scope, mapping, now)
-    records = count_records(connection, lane)
+    records = _count_records(connection, lane)
     missing = connection.execute(
         update(ledger)
         .where(
@@ -125,34 +119,7 @@ def prepare(
 
 def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> int:
     """Let the ledger say what the full load carried, and that the rest is gone; return how many records it carried."""
-    started = literal(intent.started_at, UtcTimestamp())
-    reassert = literal(intent.started_at + policy.reassert_every, UtcTimestamp())
-    carried = {
-        "lane": full_load.c.lane,
-        "canonical": full_load.c.canonical,
-        "evse_id": full_load.c.evse_id,
-        "acknowledged": full_load.c.status,
-        "acknowledged_at": literal(now, UtcTimestamp()),
-        "acknowledged_since": literal(now, UtcTimestamp()),
-        "asserted_at": started,
-        "presence": literal(Presence.PRESENT.value),
-        "failures": literal(0),
-        "flipped": false(),
-        "failed_singly": literal(0),
-        "attempt": literal(intent.attempt),
-        "due_at": Earlier(full_load.c.valid_until, reassert),
-    }
-    rows = select(*carried.values()).where(full_load.c.lane == lane)
-    insert = insert_into(connection.dialect, ledger).from_select(list(carried), rows)
-    debt = func.nullif(Later(ledger.c.debt_at, started), started)
-    replaced: dict[str, Any] = dict.fromkeys(_CLEARED, null())
-    replaced |= {name: insert.excluded[name] for name in carried if name not in ("lane", "canonical")}
-    same = ledger.c.acknowledged == insert.excluded.acknowledged
-    since = case((same, func.coalesce(ledger.c.acknowledged_since, insert.excluded.acknowledged_since)))
-    replaced["acknowledged_since"] = func.coalesce(since, insert.excluded.acknowledged_since, type_=UtcTimestamp())
-    replaced |= {"debt_at": debt, "due_at": Earlier(insert.excluded.due_at, debt)}
-    done = insert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
-    records = connection.execute(done.execution_options(preserve_rowcount=True)).rowcount
+    records = _acknowledge_carried(connection, lane, intent=intent, policy=policy, now=now)
     withdrawn = and_(ledger.c.presence != Presence.ABSENT.value, ledger.c.attempt > 0, ~_is_carried(lane))
     connection.execute(
         update(ledger)
@@ -171,25 +138,6 @@ def acknowledge(connection: Connection, lane: str, *, intent: Intent, policy: Po
             due_at=now,
         )
     )
-    return records
-
-
-def unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str, int]:
-    """Return the words of these operators' chargers that the table does not know, with the number of their rows."""
-    status = evse_status.c.status
-    known = [constant(normalise(word)) for word in Status]
-    words = (
-        select(status, func.count())
-        .where(live(OperatorKey(evse_status.c.operator_id), scope))
-        .group_by(status)
-        .having(Word(status).not_in(known))
-    )
-    return dict(connection.execute(words).all())
-
-
-def count_records(connection: Connection, lane: str) -> int:
-    """Count the records of a lane's full load."""
-    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
     return records
 
 
@@ -239,6 +187,43 @@ def full_load_records(store: Store, lane: str) -> Iterator[Record]:
         if len(rows) < PAGE:
             return
         last = rows[-1][0]
+
+
+def _acknowledge_carried(connection: Connection, lane: str, *, intent: Intent, policy: Policy, now: datetime) -> int:
+    started = literal(intent.started_at, UtcTimestamp())
+    reassert = literal(intent.started_at + policy.reassert_every, UtcTimestamp())
+    carried = {
+        "lane": full_load.c.lane,
+        "canonical": full_load.c.canonical,
+        "evse_id": full_load.c.evse_id,
+        "acknowledged": full_load.c.status,
+        "acknowledged_at": literal(now, UtcTimestamp()),
+        "acknowledged_since": literal(now, UtcTimestamp()),
+        "asserted_at": started,
+        "presence": literal(Presence.PRESENT.value),
+        "failures": literal(0),
+        "flipped": false(),
+        "failed_singly": literal(0),
+        "attempt": literal(intent.attempt),
+        "due_at": Earlier(full_load.c.valid_until, reassert),
+    }
+    rows = select(*carried.values()).where(full_load.c.lane == lane)
+    insert = insert_into(connection.dialect, ledger).from_select(list(carried), rows)
+    debt = func.nullif(Later(ledger.c.debt_at, started), started)
+    replaced: dict[str, Any] = dict.fromkeys(CLEARED, null())
+    replaced |= {name: insert.excluded[name] for name in carried if name not in ("lane", "canonical")}
+    same = ledger.c.acknowledged == insert.excluded.acknowledged
+    since = case((same, func.coalesce(ledger.c.acknowledged_since, insert.excluded.acknowledged_since)))
+    replaced["acknowledged_since"] = func.coalesce(since, insert.excluded.acknowledged_since, type_=UtcTimestamp())
+    replaced |= {"debt_at": debt, "due_at": Earlier(insert.excluded.due_at, debt)}
+    done = insert.on_conflict_do_update(index_elements=["lane", "canonical"], set_=replaced)
+    records: int = connection.execute(done.execution_options(preserve_rowcount=True)).rowcount
+    return records
+
+
+def _count_records(connection: Connection, lane: str) -> int:
+    records: int = connection.execute(select(func.count()).where(full_load.c.lane == lane)).scalar_one()
+    return records
 
 
 def _insertion(dialect: Dialect, rows: Select[Any], key: ColumnElement[str], evse_id: ColumnElement[str]) -> Executable:

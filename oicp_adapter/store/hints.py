@@ -18,12 +18,12 @@ import psycopg
 from sqlalchemy import Connection, Select, bindparam, delete, insert, not_, select, union_all
 
 from oicp_adapter.domain.errors import foreign_text
-from oicp_adapter.store.engine import Statement
 from oicp_adapter.store.expressions import among, among_bound, among_ids, among_ids_bound
 from oicp_adapter.store.schema import hint, lane_row, ledger
+from oicp_adapter.store.transactions import Statement
 
 PRUNED_AFTER: Final = timedelta(minutes=10)
-"""Age at which a hint that no lane took may go: two sweeps have looked at its EVSE by then."""
+"""Age at which a hint that no lane took may go: unless `store.sweep_every` is longer, two sweeps saw its EVSE since."""
 
 PRUNED_AT_ONCE: Final = 10_000
 """Hints that one transaction deletes of those that nobody will read."""

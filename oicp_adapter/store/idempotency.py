@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from oicp_adapter.store.schema import idempotency
+from oicp_adapter.store.upserts import insert_into
 
 REMEMBERED: Final = timedelta(hours=24)
 """How long a request is remembered; a client that retries does so within minutes."""
@@ -44,7 +43,12 @@ class Remembered:
 
 
 def recall(connection: Connection, owner: str, once: Once, now: datetime) -> Remembered | None:
-    """Return what was answered under a key; None: nothing, or too long ago."""
+    """
+    Return what was answered under a key; None: nothing, or too long ago.
+
+    Args:
+        owner: Whose namespace it is.
+    """
     row = idempotency.c
     found = connection.execute(
         select(row.fingerprint, row.answer).where(
@@ -63,9 +67,8 @@ def claim_key(connection: Connection, owner: str, once: Once, now: datetime) -> 
     """
     row = idempotency.c
     connection.execute(delete(idempotency).where(row.created_at <= now - REMEMBERED))
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     taken = (
-        insert(idempotency)
+        insert_into(connection.dialect, idempotency)
         .values(token_id=owner, key=once.key, fingerprint=once.fingerprint, answer="", created_at=now)
         .on_conflict_do_nothing()
         .returning(row.key)

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from oicp_adapter.store.engine import Store, raw
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.schema import identity_row
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.sync.identity import StoreIdentity
 
 _THIS_MACHINE: Final = "this machine"

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Executable,
-    Table,
     and_,
     bindparam,
     case,
@@ -23,14 +22,14 @@ from sqlalchemy import (
     not_,
     or_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import raw
 from oicp_adapter.store.expressions import Differs, among, among_bound
 from oicp_adapter.store.schema import ledger, rejection
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import UtcTimestamp, array_type, read_instant, timestamp_text
+from oicp_adapter.store.upserts import insert_into
 from oicp_adapter.sync.model import Entry, Presence, Rejected, WindowEdge
 
 ENTRY_FIELDS: Final = tuple(field.name for field in fields(Entry))
@@ -197,13 +196,6 @@ _DROP_REJECTIONS: Final = delete(rejection).where(
 )
 
 
-def upsert(dialect: Dialect, table: Table, keys: tuple[str, ...]) -> Executable:
-    """Return the statement that inserts a row, or replaces all that is not key."""
-    insert = insert_into(dialect, table)
-    replaced = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
-    return insert.on_conflict_do_update(index_elements=list(keys), set_=replaced)
-
-
 def _upsert_rejection(dialect: Dialect) -> Executable:
     insert = insert_into(dialect, rejection)
     new = insert.excluded
@@ -215,8 +207,3 @@ def _upsert_rejection(dialect: Dialect) -> Executable:
         name: new[name] for name in ("lane", "canonical", "operator_id", "reason", "detail")
     } | {"since": case((same_reason, rejection.c.since), else_=new.since)}
     return insert.on_conflict_do_update(index_elements=["evse_id"], set_=replaced, where=or_(*changed))
-
-
-def insert_into(dialect: Dialect, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an insert that knows ON CONFLICT, in the store's own dialect."""
-    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

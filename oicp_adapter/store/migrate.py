@@ -24,15 +24,13 @@ from sqlalchemy import Connection, exc, select, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from oicp_adapter.domain.errors import StoreSchemaError, StoreUnavailableError
-from oicp_adapter.store.engine import LOCK_TIMEOUT, Store, raw
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import UPGRADE, WAIT
 from oicp_adapter.store.migrations.hints import hints_are_whole, restore_hints
 from oicp_adapter.store.relations import relation_problems
-from oicp_adapter.store.schema import schema_support
+from oicp_adapter.store.schema import VERSION_TABLE, schema_support
 from oicp_adapter.store.sqlite_file import create
-
-VERSION_TABLE: Final = "oicp_schema_version"
-"""Holds the revision of the last migration; also named in `migrations/env.py`."""
+from oicp_adapter.store.transactions import LOCK_TIMEOUT, raw
 
 _MIGRATION_LOCK: Final = 7_152_043_001
 """Key of the advisory lock, held for the transaction only, that lets one migration run at a time."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -24,10 +24,12 @@ from oicp_adapter.store.identity import find_identity, known_identity, remember_
 from oicp_adapter.store.ledger import ENTRY_COLUMNS, entry_of, write_entries
 from oicp_adapter.store.position import lock_position, position_write
 from oicp_adapter.store.schema import ledger, rejection
-from oicp_adapter.store.withdrawals import unsettled
+from oicp_adapter.store.withdrawals import unsettled, waits_for_a_person
 from oicp_adapter.sync.identity import StoreIdentity, differences, distrust
 from oicp_adapter.sync.lease import longest_silence
 from oicp_adapter.sync.model import Entry, Policy, Position, Rejected, Rejection
+
+_QUARANTINED: Final = ledger.c.retry_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class HeldWithdrawal:
 def request_full_load(store: Store, lane: str, *, by: str, token_id: str | None = None) -> datetime:
     """
     Ask for a full load as the lane's next request; a second call before it was sent changes nothing but the name.
+
+    Args:
+        by: Who asks.
+        token_id: Of the token that they came with; None: a command.
 
     Returns:
         When it was asked for, by the database's clock.
@@ -108,7 +114,7 @@ def held_withdrawals(store: Store, lane: str) -> Sequence[HeldWithdrawal]:
         StoreError: The store could not be read.
     """
     with store.reading() as connection:
-        held = _read(connection, lane, None, _HELD)
+        held = _read(connection, lane, None, waits_for_a_person())
     return [HeldWithdrawal(entry.evse_id, entry.acknowledged, entry.held_since) for entry in held if entry.held_since]
 
 
@@ -130,7 +136,7 @@ def approve_withdrawals(
         StoreError: The store could not be written.
     """
     with _locked(store, lane) as (connection, _, now):
-        entries = _read(connection, lane, evse_ids, _HELD)
+        entries = _read(connection, lane, evse_ids, waits_for_a_person())
         write_entries(connection, lane, [replace(e, approved_at=now, approved_by=by, due_at=now) for e in entries])
         _note(connection, "withdrawal.approve", entries, by=by, token_id=token_id, now=now)
     return [entry.evse_id for entry in entries]
@@ -154,6 +160,7 @@ def adopt_store(store: Store, lane: str, *, hub_url: str, by: str, policy: Polic
     Let the lane take the store for its own, as it is: everything is in doubt, and no full load goes out unasked.
 
     Args:
+        hub_url: Of the hub that the lane's ledger speaks of from now on.
         by: Who says so.
 
     Raises:
@@ -192,10 +199,6 @@ def rejections(store: Store, lane: str, *, limit: int | None = None) -> Sequence
             )
             for row in connection.execute(statement)
         ]
-
-
-_QUARANTINED = ledger.c.retry_at.is_not(None)
-_HELD = ledger.c.held_since.is_not(None) & ledger.c.approved_at.is_(None)
 
 
 def _identity(store: Store, hub_url: str) -> StoreIdentity:

@@ -13,16 +13,16 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, case, exists, func, literal, literal_column, not_, select
 
-from oicp_adapter.domain.statuses import Status, TemporaryStatus, normalise
+from oicp_adapter.domain.statuses import TemporaryStatus
+from oicp_adapter.store.effective import live
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import (
     EvseKey,
     Kind,
     OperatorKey,
     WindowStart,
-    Word,
     among,
-    constant,
+    is_known_word,
     is_removed,
     not_over,
     unindexed,
@@ -33,7 +33,7 @@ from oicp_adapter.store.position import read_position
 from oicp_adapter.store.schema import evse_status, hint, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.types import UtcTimestamp
-from oicp_adapter.store.withdrawals import unsettled
+from oicp_adapter.store.withdrawals import unsettled, waits_for_a_person
 from oicp_adapter.sync.model import Position
 
 WindowPhase = Literal["active", "upcoming"]
@@ -95,8 +95,8 @@ def lane_backlog(store: Store, scope: LaneScope) -> LaneBacklog:
     Raises:
         StoreError: The store could not be read.
     """
-    held = and_(ledger.c.held_since.is_not(None), ledger.c.approved_at.is_(None))
-    of_unsettled = select(func.count(ledger.c.retry_at), func.count(case((held, 1)))).where(unsettled(scope.lane))
+    held = func.count(case((waits_for_a_person(), 1)))
+    of_unsettled = select(func.count(ledger.c.retry_at), held).where(unsettled(scope.lane))
     reasons = select(rejection.c.reason, func.count()).where(rejection.c.lane == scope.lane)
     with store.reading(by_key=True) as connection:
         pending, oldest = _pending(connection, scope)
@@ -156,15 +156,26 @@ def unmapped_words(store: Store) -> Sequence[Example]:
         StoreError: The store could not be read.
     """
     status = evse_status.c.status
-    known = [constant(normalise(word)) for word in Status]
     statement = (
         select(status, func.count().label("rows"), func.min(evse_status.c.evse_id))
-        .where(Word(status).not_in(known), ~is_removed(status))
+        .where(~is_known_word(status), ~is_removed(status))
         .group_by(status)
         .order_by(literal_column("2").desc(), status)
     )
     with store.reading() as connection:
         return [Example(*row) for row in connection.execute(statement)]
+
+
+def lane_unmapped_words(connection: Connection, scope: frozenset[str]) -> Mapping[str, int]:
+    """Return the words of these operators' chargers that the table does not know, with the number of their rows."""
+    status = evse_status.c.status
+    words = (
+        select(status, func.count())
+        .where(live(OperatorKey(evse_status.c.operator_id), scope))
+        .group_by(status)
+        .having(~is_known_word(status))
+    )
+    return dict(connection.execute(words).all())
 
 
 def windows_of_no_evse(store: Store, *, examples: int) -> tuple[int, Sequence[str]]:

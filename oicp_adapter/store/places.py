@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, func, literal, or_, select
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId, evse_key
 from oicp_adapter.domain.patterns import ESCAPE, EvsePattern
@@ -117,8 +117,10 @@ def is_like(column: ColumnElement[str], pattern: EvsePattern) -> ColumnElement[b
 
 
 def contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-    """Tell whether a column of text contains a part, in any case that both stores know."""
-    return func.lower(func.coalesce(column, ""), type_=Text()).like(part_of(part.lower()), escape=ESCAPE)
+    """Tell whether a column of text contains a part, in any case that the store knows; SQLite knows that of ASCII."""
+    # The store lowers both: Python knows letters that SQLite does not, and the exact words would not be found.
+    wanted = func.lower(literal(part_of(part), Text()))
+    return func.lower(func.coalesce(column, ""), type_=Text()).like(wanted, escape=ESCAPE)
 
 
 def part_of(text: str) -> str:

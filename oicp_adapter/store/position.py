@@ -17,10 +17,11 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import SHARED_LOCK_TIMEOUT, Statement, Store
-from oicp_adapter.store.ledger import insert_into, upsert
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.schema import intent_row, lane_row
+from oicp_adapter.store.transactions import SHARED_LOCK_TIMEOUT, Statement
 from oicp_adapter.store.types import UtcTimestamp, read_instant
+from oicp_adapter.store.upserts import insert_into, upsert
 from oicp_adapter.sync.model import Action, Intent, Position, Record
 
 _POSITION_COLUMNS: Final = tuple(lane_row.c[field.name] for field in fields(Position))

@@ -5,10 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, Select, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from oicp_adapter.store.schema import reference_row
+from oicp_adapter.store.upserts import insert_into
 
 
 class ReferenceKind(StrEnum):
@@ -43,9 +42,8 @@ def lock_reference(
     connection: Connection, owner: str, kind: ReferenceKind, name: str, *, evse_id: str, now: datetime
 ) -> Reference:
     """Take a name for this transaction, and return what stands under it; a new one has no window."""
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     connection.execute(
-        insert(reference_row)
+        insert_into(connection.dialect, reference_row)
         .values(token_id=owner, kind=kind.value, reference=name, evse_id=evse_id, window_id=None, updated_at=now)
         .on_conflict_do_nothing()
     )

@@ -7,12 +7,15 @@ Describes the store's tables: three shared ones that others write, and the adapt
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 from sqlmodel import Field, SQLModel
 
 from oicp_adapter.store.types import ForeignKeyText, ForeignText, KeyText, UtcTimestamp
+
+VERSION_TABLE: Final = "oicp_schema_version"
+"""Holds the revision of the last migration; Alembic makes it."""
 
 GENERATED_ID = BigInteger().with_variant(Integer(), "sqlite")
 """The type of a generated key: SQLite generates only for INTEGER, which has 64 bits there."""

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import raw
 from oicp_adapter.store.expressions import KEY_SQL
 from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.transactions import raw
 from oicp_adapter.store.types import timestamp_text
 from oicp_adapter.sync.model import Presence, Steady
 

@@ -5,7 +5,7 @@ Compares a whole lane with its ledger, page by page, and makes due what differs:
    look decides.
 2. Each page is read without a lock; only if it found something a short transaction writes, under the lane's lock.
    What changed in between is looked at anew, for a row that is due too often costs one look.
-3. Rows are read by key, operator by operator; `place` keeps the place even among keys that are no proper text.
+3. Rows are read by key, operator by operator; `keyset` keeps the place even among keys that are no proper text.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -35,23 +35,21 @@ from sqlalchemy.sql.sqltypes import NULLTYPE
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.effective import effective_fleet, effective_rows, live
-from oicp_adapter.store.engine import Store, whole_table
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.expressions import (
     Differs,
     Earlier,
     OperatorKey,
-    PlaceType,
     among,
-    place,
-    place_type,
-    place_value,
 )
 from oicp_adapter.store.hints import prune_hints
+from oicp_adapter.store.keyset import PlaceType, key_as_read, place, place_type, place_value
 from oicp_adapter.store.ledger import register_entries, write_rejections
 from oicp_adapter.store.observing import observations, read_found
 from oicp_adapter.store.position import lock_position
-from oicp_adapter.store.schema import evse_status, ledger, rejection
+from oicp_adapter.store.schema import evse_status, ledger, rejection, temporary_status
 from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.transactions import whole_table
 from oicp_adapter.store.types import UtcTimestamp
 from oicp_adapter.store.withdrawals import standing
 from oicp_adapter.sync.assess import judge_rows
@@ -169,8 +167,7 @@ def _bounds(lane: SweptLane, operator: str, last: object, page: int) -> tuple[ob
 
 @cache  # to build a statement costs more than to run it
 def _bounds_statement(last: PlaceType | None) -> Any:
-    # As the driver returns it: the position among keys that are not UTF-8 would be lost in translation.
-    key = literal_column("evse_status.evse_id", NULLTYPE)
+    key = key_as_read()
     rows = select(key.label("evse_id")).select_from(evse_status).where(*_after(last)).order_by(key)
     found = rows.limit(bindparam("page")).subquery()
     return select(func.count(), func.max(found.c.evse_id, type_=NULLTYPE)).select_from(found)
@@ -182,7 +179,7 @@ def _after(last: PlaceType | None) -> Sequence[ColumnElement[bool]]:
 
 
 def _compare(lane: SweptLane, operator: str, last: object, upper: object) -> SweepPage:
-    by_fleet = lane.store.relations.temporary is not None
+    by_fleet = temporary_status in lane.store.relations.named()
     statement = _differing(lane.mapping, lane.scope, place_type(last), place_type(upper), by_fleet=by_fleet)
     asked = {"operator": operator, "last": place_value(last), "upper": place_value(upper)}
     with lane.reading() as connection:

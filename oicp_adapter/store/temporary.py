@@ -17,7 +17,16 @@ from oicp_adapter.domain.identifiers import EvseId, evse_key
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.engine import Store
-from oicp_adapter.store.expressions import EvseKey, Kind, WindowLimit, WindowStart, among, among_ids, constant, not_over
+from oicp_adapter.store.expressions import (
+    EvseKey,
+    Kind,
+    WindowLimit,
+    WindowStart,
+    among,
+    among_ids,
+    is_known_kind,
+    not_over,
+)
 from oicp_adapter.store.observing import KINDS
 from oicp_adapter.store.relations import relations_of, require_ours
 from oicp_adapter.store.schema import temporary_status, window_row
@@ -200,7 +209,7 @@ def select_windows() -> Select[Any]:
             window_row.c.time_zone,
         )
         .join_from(temporary_status, window_row, window_row.c.window_id == window.id, isouter=True)
-        .where(Kind(window.status).in_([constant(kind) for kind in KINDS]))
+        .where(is_known_kind(window.status))
     )
 
 

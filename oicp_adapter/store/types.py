@@ -3,7 +3,8 @@ Holds the column types in which both stores agree: UTC timestamps, tolerant text
 
 1. A timestamp leaves as aware UTC and a naive one is refused before it can be written.
 2. SQLite's timestamps are text of varying length; ours are always written with six digits, so that `column <= now` and
-   `column > now` hold for every permitted spelling of an instant. `<` and `>=` do not: never compare with them.
+   `column > now` hold for every permitted spelling of an instant. `<` and `>=` do not: never compare with them what
+   others write.
 3. Reading never raises, whatever a writer put into a column.
 """
 

@@ -15,7 +15,17 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.patterns import ESCAPE
 from oicp_adapter.domain.statuses import TemporaryStatus
-from oicp_adapter.store.expressions import Earlier, EvseKey, Kind, WindowLimit, WindowStart, among, constant, not_over
+from oicp_adapter.store.expressions import (
+    Earlier,
+    EvseKey,
+    Kind,
+    WindowLimit,
+    WindowStart,
+    among,
+    constant,
+    is_known_kind,
+    not_over,
+)
 from oicp_adapter.store.places import contains, part_of
 from oicp_adapter.store.schema import evse_location, temporary_status
 from oicp_adapter.store.temporary import TemporaryRecord, record_of, select_windows
@@ -94,7 +104,7 @@ def find_page(
     limit: int,
     now: datetime,
 ) -> Sequence[TemporaryRecord]:
-    """Return a page of windows; it is the last one if it is shorter than the limit."""
+    """Return a page of windows that can be read; it is the last one if it is shorter than the limit."""
     value = _value(order)
     key = temporary_status.c.id
     statement = select_windows().where(*_conditions(wanted, now))
@@ -104,8 +114,15 @@ def find_page(
         further = key < after.id if descending else key > after.id
         statement = statement.where(or_(beyond, and_(value == last, further)))
     ordered = (value.desc(), key.desc()) if descending else (value, key)
-    rows = connection.execute(statement.order_by(*ordered).limit(limit)).all()
-    return [found for row in rows if (found := record_of(row)) is not None]
+    found: list[TemporaryRecord] = []
+    looked_at = 0
+    while (wants := limit - len(found)) > 0:
+        rows = connection.execute(statement.order_by(*ordered).limit(wants).offset(looked_at or None)).all()
+        found += (record for row in rows if (record := record_of(row)) is not None)
+        looked_at += len(rows)
+        if len(rows) < wants:
+            break
+    return found
 
 
 def place_of(record: TemporaryRecord, order: WindowOrder) -> WindowPlace:
@@ -128,7 +145,7 @@ def count_states(connection: Connection, wanted: WindowFilter, now: datetime) ->
         (WindowStart(window.valid_from) <= now, literal(WindowState.ACTIVE.value)),
         else_=literal(WindowState.UPCOMING.value),
     ).label("state")
-    shaped = select(state).where(*_conditions(wanted, now), _readable()).subquery()
+    shaped = select(state).where(*_conditions(wanted, now), is_known_kind(window.status)).subquery()
     counted = connection.execute(select(shaped.c.state, func.count()).group_by(shaped.c.state))
     found = {str(row[0]): int(row[1]) for row in counted}
     return {state: found.get(state.value, 0) for state in WindowState}
@@ -168,11 +185,6 @@ def _not_over(now: datetime) -> ColumnElement[bool]:
     window = temporary_status.c
     # As in `state_of`: what cannot be read as an instant never comes.
     return not_over(WindowLimit(window.valid_to), WindowLimit(window.ended_at), now)
-
-
-def _readable() -> ColumnElement[bool]:
-    """Tell whether it is one of the four kinds, as `select_windows` does."""
-    return Kind(temporary_status.c.status).in_([constant(kind.value.lower()) for kind in TemporaryStatus])
 
 
 def _contains(search: str) -> ColumnElement[bool]:

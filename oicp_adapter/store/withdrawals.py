@@ -85,6 +85,11 @@ def may_be_at_the_hub() -> ColumnElement[bool]:
     return and_(ledger.c.presence != Presence.ABSENT.value, reached)
 
 
+def waits_for_a_person() -> ColumnElement[bool]:
+    """Return the condition that the guard holds the withdrawal of an EVSE of the ledger, and nobody has approved it."""
+    return and_(ledger.c.held_since.is_not(None), ledger.c.approved_at.is_(None))
+
+
 def is_clean(connection: Connection, lane: str, scope: frozenset[str], now: datetime, *, hints: bool = True) -> bool:
     """Tell whether a lane has no doubt, debt, refusal, hold or pending withdrawal; *hints* as above."""
     any_unsettled = select(literal(1)).select_from(ledger).where(unsettled(lane)).limit(1)

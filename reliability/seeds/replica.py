@@ -23,7 +23,8 @@ from oicp_adapter.domain.errors import AdapterError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.full_load import full_load_records
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Action, Intent, Policy, Record
 from reliability.seeds.bench import Bench
 from reliability.seeds.truth import LANES

@@ -18,13 +18,25 @@ from sqlalchemy import make_url, text
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
 from oicp_adapter.store.engine import Store, open_store
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.migrate import upgrade
-from oicp_adapter.sync.model import Entry, Presence
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.sync.model import Entry, Observation, Presence
 
 _NUMBERS = count()
 
 Sql = Callable[..., Sequence[Any]]
+
+ALL: Mapping[str, int] = {"hinted": 100, "due": 100, "suspects": 100}
+"""More than any test has."""
+
+
+def observe(lane: LaneStore) -> Sequence[Observation]:
+    """Read all that a lane must look at, and consume the hints."""
+    with lane.transaction() as books:
+        seen = books.find(**ALL).observe()
+        books.consume_hints()
+    return seen
 
 
 @pytest.fixture(scope="session")
@@ -118,11 +130,21 @@ def add(store: Store) -> Callable[..., None]:
 
 
 @pytest.fixture
-def lane(store: Store) -> Iterator[LaneStore]:
+def lane_of(request: pytest.FixtureRequest) -> Callable[[Store], LaneStore]:
+    """Open the lane of DE*ABC on a store."""
+
+    def run(store: Store) -> LaneStore:
+        opened = LaneStore(store, LaneScope("DEABC", frozenset({"DEABC"})), StatusMapping())
+        request.addfinalizer(opened.close)
+        return opened
+
+    return run
+
+
+@pytest.fixture
+def lane(store: Store, lane_of: Callable[[Store], LaneStore]) -> LaneStore:
     """The lane of DE*ABC."""
-    opened = LaneStore(store, LaneScope("DEABC", frozenset({"DEABC"})), StatusMapping())
-    yield opened
-    opened.close()
+    return lane_of(store)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus
-from oicp_adapter.store.engine import LOCK_TIMEOUT, SHARED_LOCK_TIMEOUT, commit_with, raw, transaction
 from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.transactions import LOCK_TIMEOUT, SHARED_LOCK_TIMEOUT, commit_with, raw, transaction
 from oicp_adapter.sync.model import Action, Intent, Record
 
 on_postgresql = pytest.mark.parametrize("store", ["postgresql"], indirect=True)

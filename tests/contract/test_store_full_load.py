@@ -6,9 +6,9 @@ import pytest
 
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store import withdrawals
-from oicp_adapter.store.engine import WHOLE_TABLE_TIMEOUT, whole_table
 from oicp_adapter.store.full_load import FullLoadCount, full_load_records
 from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.transactions import WHOLE_TABLE_TIMEOUT, whole_table
 from oicp_adapter.sync.guard import WithdrawalCount
 from oicp_adapter.sync.model import Action, Intent, Policy, Presence
 

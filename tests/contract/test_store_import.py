@@ -97,10 +97,11 @@ def test_a_time_zone_that_is_none_is_left_out_and_named(store, sql):
             row("DE*ABC*E2", time_zone="../etc/passwd"),
             row("DE*ABC*E3", time_zone="Europe"),
             row("DE*ABC*E4", time_zone=" Europe/Zurich "),
+            row("DE*ABC*E5", time_zone="right/UTC"),
         ],
     )
     assert [(each.line, each.fault) for each in report.partial] == [
-        (line, ImportFault.UNKNOWN_TIME_ZONE) for line in (2, 3, 4)
+        (line, ImportFault.UNKNOWN_TIME_ZONE) for line in (2, 3, 4, 6)
     ]
     assert "Mars/Olympus is no IANA time zone" in report.partial[0].detail
     assert not report.skipped

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 from oicp_adapter.domain.identifiers import CanonicalEvseId, EvseId
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
-from oicp_adapter.store import lanes, position
-from oicp_adapter.store.engine import PREPARED_AFTER, Store, _as_text, raw
+from oicp_adapter.store import lane_transaction, position
+from oicp_adapter.store.engine import PREPARED_AFTER, Store
 from oicp_adapter.store.full_load import full_load_records
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
+from oicp_adapter.store.transactions import _as_text, raw
 from oicp_adapter.sync.exchange import Acknowledgement
 from oicp_adapter.sync.model import Action, Intent, Position, Record
 
@@ -103,7 +105,7 @@ def test_no_plan_that_postgresql_kept_from_an_empty_table_reads_it_whole_when_it
 
 def test_what_goes_to_postgresql_in_messages_of_several_reads_no_table_whole(pg_store, sql_of, monkeypatch):
     plans: list[str] = []
-    usual = lanes.commit_with
+    usual = lane_transaction.commit_with
 
     def explaining(connection, statements):
         for each in statements:
@@ -111,7 +113,7 @@ def test_what_goes_to_postgresql_in_messages_of_several_reads_no_table_whole(pg_
             plans.extend(row[0] for row in raw(connection).execute(PLAIN + statement, values).fetchall())
         usual(connection, statements)
 
-    monkeypatch.setattr(lanes, "commit_with", explaining)
+    monkeypatch.setattr(lane_transaction, "commit_with", explaining)
     with closing(LaneStore(pg_store, LaneScope("DEABC", frozenset({"DEABC"})), StatusMapping())) as lane:
         fill(lambda text: sql_of(pg_store, text), "postgresql")
         list(lane.sweep())

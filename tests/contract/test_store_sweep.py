@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from oicp_adapter.domain.statuses import OicpStatus, StatusMapping
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.model import Presence
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import make_url
 from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store.engine import open_store
-from oicp_adapter.store.lanes import LaneScope, LaneStore
+from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.migrate import upgrade
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.store.triggers import trigger_statements
 from reliability.real.process import eventually
 from reliability.real.workshop import opened_workshop

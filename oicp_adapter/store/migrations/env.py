@@ -2,9 +2,7 @@
 
 from alembic import context
 
-from oicp_adapter.store.schema import metadata
-
-VERSION_TABLE = "oicp_schema_version"
+from oicp_adapter.store.schema import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

@@ -30,7 +30,9 @@ from oicp_adapter.simulator.hub import Hub, HubOptions
 from oicp_adapter.simulator.wire import read_push
 from oicp_adapter.store.engine import Store, open_store
 from oicp_adapter.store.full_load import full_load_records
-from oicp_adapter.store.lanes import LaneScope, LaneStore, LaneTransaction
+from oicp_adapter.store.lane_transaction import LaneTransaction
+from oicp_adapter.store.lanes import LaneStore
+from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.answers import Answer, Progress, TransportFault
 from oicp_adapter.sync.model import Action, Entry, Policy, Position
 

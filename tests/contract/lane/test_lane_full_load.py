@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from oicp_adapter.store.lanes import LaneTransaction
+from oicp_adapter.store.lane_transaction import LaneTransaction
 from oicp_adapter.store.operations import request_full_load
 from oicp_adapter.sync.model import Action
 

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from oicp_adapter.store.engine import PREPARED_AFTER, open_store, raw
+from oicp_adapter.store.engine import PREPARED_AFTER, open_store
+from oicp_adapter.store.transactions import raw
 from reliability.real import pooler
 from reliability.real.judge import judge
 from reliability.real.points import evse

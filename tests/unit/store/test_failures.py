@@ -86,7 +86,16 @@ def test_long_words_are_cut():
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), pg.UniqueViolation("x"), sqlite3.IntegrityError("x")], ids=repr)
+MISTAKES = [
+    ValueError("x"),
+    pg.UniqueViolation("x"),
+    sqlite3.IntegrityError("x"),
+    sqlite3.IntegrityError("UNIQUE constraint failed: oicp_full_load.lane"),
+    sqlite3.OperationalError("malformed JSON"),
+]
+
+
+@pytest.mark.parametrize("error", MISTAKES, ids=repr)
 def test_mistakes_of_our_own_are_not_dressed_up(error):
     with pytest.raises(type(error)), mapped_errors():
         raise error
