@@ -33,6 +33,9 @@ LISTED: Final = 100
 FOLLOWED: Final = 5000
 """Windows that are followed: those of the largest request."""
 
+_DIGITS: Final = 19
+"""Of the greatest id that a store can be asked for; no id of a row gets that far."""
+
 _TITLES: Final = {
     "set": "Set",
     "ended": "Ended",
@@ -148,9 +151,15 @@ def ids_of(text: str) -> Sequence[int]:
     found: list[int] = []
     for part in text.split(",")[:FOLLOWED]:
         first, _, last = part.partition("-")
-        if all(each.isascii() and each.isdecimal() and len(each) < 19 for each in (first, last or first)):  # noqa: PLR2004 - digits of an id
-            found += range(int(first), min(int(last or first) + 1, int(first) + FOLLOWED - len(found)))
+        start, end = id_of(first), id_of(last or first)
+        if start is not None and end is not None:
+            found += range(start, min(end + 1, start + FOLLOWED - len(found)))
     return list(dict.fromkeys(found))
+
+
+def id_of(text: str) -> int | None:
+    """Return the id of a window that an address or a form names; None: no window has such an id."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else None
 
 
 def _read(call: Call, keys: Sequence[int]) -> Sequence[_Fate]:

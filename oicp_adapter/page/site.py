@@ -183,14 +183,13 @@ def stream_endpoint(site: Site, begin: Callable[[], Look]) -> Endpoint:
     """
 
     async def serve(request: Request) -> Response:
-        form = parse_qs(request.url.query, max_num_fields=_FIELDS)
         look = begin()
 
         def read() -> Sequence[LiveRow]:
             held = _session(site, request)
             if held is None:
                 raise RequestRefusedError(Refusal.UNAUTHENTICATED, "the session is over", cure="sign in again")
-            return look(Call(site, request, held, form))
+            return look(Call(site, request, held, _form(request, b"")))
 
         return site.streams.answer(read)
 
@@ -272,11 +271,14 @@ def _form(request: Request, body: bytes | None) -> Fields:
         )
     text = body.decode(errors="replace") if request.method == "POST" else request.url.query
     try:
-        return parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
+        form = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:
         raise RequestRefusedError(
             Refusal.TOO_MANY, f"the form has more than {_FIELDS} fields", cure="choose fewer"
         ) from error
+    if any("\0" in value for values in form.values() for value in values):
+        raise RequestRefusedError(Refusal.INVALID, "a field holds the character NUL", cure="leave it out")
+    return form
 
 
 async def _body(request: Request) -> bytes | None:

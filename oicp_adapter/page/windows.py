@@ -22,7 +22,7 @@ from oicp_adapter.page.draft import Choice, instant_of, local_text, zone_field
 from oicp_adapter.page.live import LiveRow
 from oicp_adapter.page.places import location_options
 from oicp_adapter.page.rows import WindowRow, window_row
-from oicp_adapter.page.saved import saved_address
+from oicp_adapter.page.saved import id_of, saved_address
 from oicp_adapter.page.site import Call, refused_status, to
 from oicp_adapter.page.times import Times, zone_names
 from oicp_adapter.store.audit import AuditEntry
@@ -264,11 +264,12 @@ def _counts(call: Call) -> LiveRow:
 
 
 def _number(text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 20:  # noqa: PLR2004 - the digits of any row's id
-        return int(text)
-    raise RequestRefusedError(
-        Refusal.NOT_FOUND, f"there is no window {foreign_text(text, 30)}", cure="choose one of the list"
-    )
+    key = id_of(text)
+    if key is None:
+        raise RequestRefusedError(
+            Refusal.NOT_FOUND, f"there is no window {foreign_text(text, 30)}", cure="choose one of the list"
+        )
+    return key
 
 
 def _do(call: Call, do: str, keys: Sequence[int], choices: dict[str, Sequence[Choice]] | None = None) -> Response:

@@ -136,6 +136,25 @@ def test_every_answer_forbids_scripts_of_others_and_frames(build):
             assert ("no-store" in answer.headers["Cache-Control"]) != path.endswith(".css")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/?q=%00", "a field holds the character NUL"),
+        ("/windows/9999999999999999999", "there is no window 9999999999999999999"),
+        ("/live/windows?id=9999999999999999999", "there is no window 9999999999999999999"),
+        ("/live/chargers?key=%00", "a field holds the character NUL"),
+        (f"/live/chargers?{'&' * 20_001}", "the form has more than 20000 fields"),
+        ("/set/evses?box=%5B%22%5Cud800%22%2Cnull%5D", '{"evses":[]}'),
+    ],
+)
+def test_an_address_that_the_page_never_makes_is_answered_in_words(build, path, told):
+    house = build()
+    status, headers, text = ask(f"{house.url}{path}", Cookie=session_of(house)[0])
+    assert status < 500
+    assert told in text
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
 def test_a_form_larger_than_anybody_fills_in_is_refused(build):
     house = build()
     cookie, csrf = session_of(house)
