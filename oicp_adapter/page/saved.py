@@ -5,7 +5,7 @@ Shows what became of a click: when the hub acknowledged it, and how long that to
 2. What the hub has acknowledged is not read again, so that a page about thousands gets cheaper as it goes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from oicp_adapter.control.chargers import ChargerFilter, ChargerView, HubStanding, list_chargers
-from oicp_adapter.control.lookup import find_views
+from oicp_adapter.control.chargers import ChargerView, HubStanding
+from oicp_adapter.control.lookup import find_chargers, find_views
 from oicp_adapter.control.window_model import WindowView
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
@@ -164,13 +164,9 @@ def id_of(text: str) -> int | None:
 
 def _read(call: Call, keys: Sequence[int]) -> Sequence[_Fate]:
     views = find_views(call.desk, call.actor, keys)
-    chargers: Mapping[str, ChargerView] = {}
-    if views:
-        wanted = ChargerFilter(evse_ids=frozenset(each.record.evse_id for each in views))
-        page = list_chargers(call.desk, call.actor, wanted, limit=FOLLOWED)
-        chargers = {evse_key(each.overview.evse_id): each for each in page.items}
     if not views:
         return []
+    chargers = find_chargers(call.desk, call.actor, {each.record.evse_id for each in views})
     times, clicked = call.times(views[0].now), _clicked(call, views[0].now)
     return [_fate(view, chargers.get(evse_key(view.record.evse_id)), times, clicked, call.actor) for view in views]
 
