@@ -6,6 +6,7 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from oicp_adapter.control.access import create_link, list_tokens, revoke_token
 from oicp_adapter.domain.access import EVERYTHING, Actor
@@ -40,6 +41,13 @@ def session_of(house):
     cookie = headers["Set-Cookie"].split(";")[0]
     text = ask(f"{house.url}/zone", Cookie=cookie)[2]
     return cookie, text.split('name="csrf" value="')[1].split('"')[0]
+
+
+def first_event(address, cookie):
+    """Return the first event of a stream."""
+    request = urllib.request.Request(address, headers={"Cookie": cookie})  # noqa: S310 - as above
+    with OPENER.open(request, timeout=20) as stream:
+        return (stream.readline() + stream.readline()).decode()
 
 
 def test_a_wrong_token_is_refused_beside_the_field_and_a_right_one_opens_the_page(build, page):
@@ -175,7 +183,11 @@ def test_while_the_store_is_away_the_page_says_so_and_goes_on_when_it_is_back(bu
     cookie, _ = session_of(house)
     file = house.folder / "store.db"
     away = file.rename(file.with_suffix(".away"))
-    status, headers, told = ask(f"{house.url}/windows", Cookie=cookie)
+    with capture_logs() as logged:
+        status, headers, told = ask(f"{house.url}/windows", Cookie=cookie)
+        assert "the store does not answer" in first_event(f"{house.url}/live/windows", cookie)
+    assert "store.db" not in told, "anybody may be told this, signed in or not"
+    assert [(each["event"], "store.db" in each["error"]) for each in logged] == [("page.store_failed", True)] * 2
     assert status == 503
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "That was not done" in told
