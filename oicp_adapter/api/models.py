@@ -302,7 +302,7 @@ class SensorOut(_Wire):
     blocked: bool = Field(description="Whether its bay is blocked, as far as anybody knows.")
     reported_at: AwareDatetime
     valid_to: AwareDatetime | None = Field(description="When the bay counts as free; null: it does now.")
-    window: WindowOut | None = Field(description="The temporary status behind it; null: the bay was never blocked.")
+    window: WindowOut | None = Field(description="The temporary status behind it; null: it has none.")
 
 
 class AuditOut(_Wire):

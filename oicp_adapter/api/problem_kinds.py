@@ -53,7 +53,7 @@ _KINDS: Final = (
         Refusal.NOT_FOUND,
         HTTPStatus.NOT_FOUND,
         "Not found",
-        "There is no such path, temporary status, reference or EVSE, or the token does not cover it.",
+        "There is no such path, temporary status or EVSE, or nothing stands under the reference.",
     ),
     ProblemKind(
         "method-not-allowed",
@@ -95,7 +95,7 @@ _KINDS: Final = (
         Refusal.UNKNOWN_EVSE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Unknown EVSE",
-        "The store has no such EVSE, or the token does not cover it; nothing was changed.",
+        "The store has no such EVSE; nothing was changed.",
     ),
     ProblemKind(
         Refusal.TOO_MANY,

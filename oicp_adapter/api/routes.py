@@ -41,6 +41,7 @@ _ALWAYS: Final = (
 _BODY: Final = ("malformed-request",)
 _FOUND: Final = (Refusal.NOT_FOUND,)
 _OPEN: Final = (Refusal.WINDOW_OVER, Refusal.START_PASSED)
+_NAMES_EVSE: Final = (*_BODY, Refusal.UNKNOWN_EVSE)
 _MATCHED: Final = (Refusal.CHANGED_MEANWHILE,)
 _MADE: Final = ("Location", "ETag")
 _TAGGED: Final = ("ETag",)
@@ -109,7 +110,7 @@ ROUTES: Final = (
         "Set a temporary status",
         _TEMPORARY,
         {201: WindowOut},
-        _BODY,
+        (*_NAMES_EVSE, Refusal.KEY_REUSED),
         headers=(*_MADE, *_ONCE),
     ),
     RouteSpec(
@@ -130,7 +131,7 @@ ROUTES: Final = (
         "Set a temporary status on many EVSEs",
         _TEMPORARY,
         {200: PreviewOut, 201: BulkDone},
-        _BODY,
+        (*_NAMES_EVSE, Refusal.TOO_MANY, Refusal.KEY_REUSED),
         headers=_ONCE,
     ),
     RouteSpec(
@@ -141,7 +142,7 @@ ROUTES: Final = (
         "Set or change what stands under a reference",
         _NAMED,
         {200: WindowOut, 201: WindowOut},
-        (*_BODY, *_OPEN),
+        (*_NAMES_EVSE, Refusal.START_PASSED),
         headers=_MADE,
     ),
     RouteSpec(
@@ -184,7 +185,7 @@ ROUTES: Final = (
         "Change a temporary status",
         _TEMPORARY,
         _ONE,
-        (*_BODY, *_FOUND, *_OPEN, *_MATCHED),
+        (*_NAMES_EVSE, *_FOUND, *_OPEN, *_MATCHED),
         headers=_TAGGED,
     ),
     RouteSpec(
@@ -237,7 +238,7 @@ ROUTES: Final = (
         "Report what a sensor sees",
         _NAMED,
         {200: SensorOut},
-        (*_BODY, *_OPEN),
+        _NAMES_EVSE,
     ),
     RouteSpec(
         "GET",

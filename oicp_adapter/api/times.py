@@ -17,7 +17,7 @@ DURATION_EXAMPLE: Final = "PT1H30M"
 
 # RFC 3339, with seconds optional and either letter case, as people type it; nothing else that Python would read.
 _TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?\d{0,20}([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?:(:\d\d)(?:(\.\d{1,6})\d{0,20})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _DURATION: Final = re.compile(
     r"P(?=.)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?", re.ASCII

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby, islice
 from typing import Final
 
@@ -22,9 +23,13 @@ from oicp_adapter.domain.access import Actor, Scope
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key, operator_key
 from oicp_adapter.domain.statuses import Status, TemporaryStatus
+from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import EvseOverview, EvseState, evse_overviews, leaving_evses, standing_evses
 from oicp_adapter.store.places import PlaceCount, PlaceFilter, count_places, find_places, locations_of
 from oicp_adapter.store.windows import WindowState
+
+LONGEST_ID: Final = 3000
+"""Characters of an EvseID in a cursor; an index of PostgreSQL holds no longer one."""
 
 _CHUNK: Final = 500
 """EVSEs that are looked at together."""
@@ -123,7 +128,9 @@ def list_chargers(
     """
     require_scope(actor, Scope.READ)
     limit = min(limit, LONGEST_PAGE)
-    last = read_cursor(after, _as_place) if after is not None else _Place(leaving=False, evse_id=None)
+    last = (
+        read_cursor(after, partial(_as_place, desk.store)) if after is not None else _Place(leaving=False, evse_id=None)
+    )
     items: list[ChargerView] = []
     for looked_at, (here, found) in enumerate(_candidates(desk, wanted, last, min(limit + 1, _CHUNK)), start=1):
         if found is not None and _passes(found, wanted) and actor.grant.covers(here.evse_id or "", found.location):
@@ -336,12 +343,15 @@ def _mentions(found: ChargerView, part: str) -> bool:
     return any(part.lower() in (text or "").lower() for text in (found.location, found.charge_box))
 
 
-def _as_place(place: object) -> _Place | None:
+def _as_place(store: Store, place: object) -> _Place | None:
     match place:
-        case [bool(leaving), str(evse_id)] if len(evse_id) <= LONGEST_ID:
+        case [bool(leaving), str(evse_id)] if len(evse_id) <= LONGEST_ID and _can_hold(store, evse_id):
             return _Place(leaving, evse_id)
     return None
 
 
-LONGEST_ID: Final = 3000
-"""Characters of an EvseID in a cursor; an index of PostgreSQL holds no longer one."""
+def _can_hold(store: Store, text: str) -> bool:
+    """Tell whether a store can be asked for a text: no encoding has half a surrogate pair, PostgreSQL has no NUL."""
+    if "\0" in text and store.dialect == "postgresql":
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in text)

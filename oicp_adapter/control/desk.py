@@ -13,12 +13,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from oicp_adapter.control.lanes import lanes_of
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.settings import Settings
 from oicp_adapter.store.audit import NewAuditEntry, append_audit
-from oicp_adapter.store.configured import lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.idempotency import Once, Remembered, claim_key, recall, remember_answer
 from oicp_adapter.store.scope import LaneScope
@@ -109,8 +109,7 @@ class Change:
 
 def desk_of(settings: Settings, store: Store) -> Desk:
     """Return what the services need; settings may name no lane."""
-    lanes = {each.id: scope for each, scope in zip(settings.operators, lane_scopes(settings), strict=True)}
-    return Desk(store, lanes, settings.status_mapping(), settings)
+    return Desk(store, lanes_of(settings), settings.status_mapping(), settings)
 
 
 def owner_of(actor: Actor) -> str:

@@ -53,7 +53,7 @@ class CertificateHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneHealth:
+class LaneStanding:
     """
     How one lane stands, by the books.
 
@@ -61,11 +61,6 @@ class LaneHealth:
         operator: OperatorID as the settings spell it.
         led: Whether a process holds its lease now.
         backlog: What is open.
-        held: The first withdrawals that wait for a person, of those that the asker may see.
-        held_set: Names the set of all of them, to approve exactly it; None: nothing is held, or the asker does not see
-            all.
-        detained: The first records that the hub refused and that wait, of those that the asker may see.
-        rejected: The first rows that never leave the house, of those that the asker may see.
         now: When this was true, by the database's clock.
     """
 
@@ -73,17 +68,45 @@ class LaneHealth:
     name: str
     led: bool
     backlog: LaneBacklog
-    held: Sequence[HeldWithdrawal]
-    held_set: str | None
-    detained: Sequence[Detained]
-    rejected: Sequence[Rejected]
     certificate: CertificateHealth
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class LaneHealth:
+    """
+    How one lane stands, and what of it waits for a person.
+
+    Attributes:
+        held: The first withdrawals that wait for a person, of those that the asker may see.
+        held_set: Names the set of all of them, to approve exactly it; None: nothing is held, or the asker does not see
+            all.
+        detained: The first records that the hub refused and that wait, of those that the asker may see.
+        rejected: The first rows that never leave the house, of those that the asker may see.
+    """
+
+    standing: LaneStanding
+    held: Sequence[HeldWithdrawal]
+    held_set: str | None
+    detained: Sequence[Detained]
+    rejected: Sequence[Rejected]
+
+
+def lane_standings(desk: Desk, actor: Actor) -> Sequence[LaneStanding]:
+    """
+    Return how the lanes stand, in the order of the settings; what waits is counted, not read.
+
+    Raises:
+        RequestRefusedError: The actor may not read.
+        StoreError: The store could not be read.
+    """
+    require_scope(actor, Scope.READ)
+    return [_standing(desk, each) for each in desk.settings.operators]
+
+
 def lane_healths(desk: Desk, actor: Actor) -> Sequence[LaneHealth]:
     """
-    Return how the lanes stand, in the order of the settings.
+    Return how the lanes stand and what waits for a person, in the order of the settings; costs as much as waits.
 
     Raises:
         RequestRefusedError: The actor may not read.
@@ -164,27 +187,33 @@ def certificate_health(operator: OperatorSettings, now: datetime) -> Certificate
     return CertificateHealth(facts.not_after, "soon" if facts.not_after - now <= EXPIRES_SOON else "ok")
 
 
-def _health(desk: Desk, actor: Actor, operator: OperatorSettings, scope: LaneScope) -> LaneHealth:
+def _standing(desk: Desk, operator: OperatorSettings) -> LaneStanding:
     now = desk.store.now()
-    backlog = lane_backlog(desk.store, scope)
+    backlog = lane_backlog(desk.store, desk.lanes[operator.id])
+    expires = backlog.position.expires_at
+    return LaneStanding(
+        operator=operator.id,
+        name=operator.name,
+        led=backlog.position.holder is not None and expires is not None and expires > now,
+        backlog=backlog,
+        certificate=certificate_health(operator, now),
+        now=now,
+    )
+
+
+def _health(desk: Desk, actor: Actor, operator: OperatorSettings, scope: LaneScope) -> LaneHealth:
     held = held_withdrawals(desk.store, scope.lane)
     seen = set(_covered(desk, actor, [each.evse_id for each in held]))
     detained = list(refused_records(desk.store, {operator.id: scope}))
     theirs = set(_covered(desk, actor, [each.evse_id for each in detained]))
     rejected = rejections(desk.store, scope.lane)
     known = set(_covered(desk, actor, [each.evse_id for each in rejected]))
-    expires = backlog.position.expires_at
     return LaneHealth(
-        operator=operator.id,
-        name=operator.name,
-        led=backlog.position.holder is not None and expires is not None and expires > now,
-        backlog=backlog,
+        standing=_standing(desk, operator),
         held=[each for each in held if each.evse_id in seen][:LISTED],
         held_set=set_name(held) if held and len(seen) == len(held) else None,
         detained=[each for each in detained if each.evse_id in theirs][:LISTED],
         rejected=[each for each in rejected if each.evse_id in known][:LISTED],
-        certificate=certificate_health(operator, now),
-        now=now,
     )
 
 

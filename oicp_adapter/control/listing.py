@@ -34,6 +34,9 @@ LONGEST_PAGE: Final = 5000
 LOOKED_AT: Final = 20_000
 """Rows that one page looks at; a filter that lets few of them pass gets its page after so many."""
 
+_LONGEST_VALUE: Final = 100
+"""Characters of the value in a cursor; keys have 64 at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
@@ -147,7 +150,7 @@ def _window_place(after: str | None) -> WindowPlace | None:
 
 def _as_window_place(place: object) -> WindowPlace | None:
     match place:
-        case [str(value), int(key)] if 0 <= key < KEYS_END and len(value) <= LONGEST_VALUE and value.isprintable():
+        case [str(value), int(key)] if 0 <= key < KEYS_END and len(value) <= _LONGEST_VALUE and value.isprintable():
             return WindowPlace(value, key)
     return None
 
@@ -162,7 +165,3 @@ def _visible(desk: Desk, actor: Actor, rows: Sequence[TemporaryRecord]) -> Seque
         for each in rows
         if actor.grant.covers(each.evse_id, at.location if (at := located.get(evse_key(each.evse_id))) else None)
     ]
-
-
-LONGEST_VALUE: Final = 100
-"""Characters of the value in a cursor; keys have 64 at most."""

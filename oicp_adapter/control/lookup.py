@@ -1,8 +1,10 @@
-"""Reads many temporary statuses by their numbers at once, for a page that shows them again and again."""
+"""Reads many temporary statuses, or many EVSEs, by their names at once, for a page that shows them again and again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from oicp_adapter.control.chargers import ChargerFilter, ChargerView, list_chargers
 from oicp_adapter.control.desk import Desk
+from oicp_adapter.control.listing import LONGEST_PAGE
 from oicp_adapter.control.permission import require_scope
 from oicp_adapter.control.window_model import WindowView, view_of
 from oicp_adapter.domain.access import Actor, Scope
@@ -30,3 +32,20 @@ def find_views(desk: Desk, actor: Actor, keys: Collection[int]) -> Sequence[Wind
     return [
         view_of(record, now) for record in found if actor.grant.covers(record.evse_id, at.get(evse_key(record.evse_id)))
     ]
+
+
+def find_chargers(desk: Desk, actor: Actor, evse_ids: Collection[str]) -> Mapping[str, ChargerView]:
+    """
+    Return EVSEs by their keys; those that are not there, or not theirs, are left out.
+
+    Args:
+        evse_ids: At most as many as a page holds, in any spelling.
+
+    Raises:
+        RequestRefusedError: NOT_PERMITTED without the scope.
+        StoreError: The store could not be read.
+    """
+    if not evse_ids:
+        return {}
+    page = list_chargers(desk, actor, ChargerFilter(evse_ids=frozenset(evse_ids)), limit=LONGEST_PAGE)
+    return {evse_key(each.overview.evse_id): each for each in page.items}

@@ -43,7 +43,7 @@ class SensorView:
     What a sensor has reported.
 
     Attributes:
-        view: Its window; None: its bay has never been blocked.
+        view: Its window; None: its bay has never been blocked, or somebody made the window another's.
         reported_at: When it reported last.
     """
 
@@ -152,7 +152,7 @@ def put_sensor(
 
     def do(changing: Change) -> SensorView:
         kept, open_ = _open(desk, changing, ReferenceKind.SENSOR, name, evse_id)
-        if open_ is not None and not _is_still_theirs(actor, kept, open_[0]):
+        if open_ is not None and not _is_still_reported(kept, open_[0]):
             open_ = None
         view = _report(changing, open_, request, time_to_live, blocked=blocked)
         _keep(changing, ReferenceKind.SENSOR, name, evse_id, view.record.window.id if view is not None else None)
@@ -163,7 +163,7 @@ def put_sensor(
 
 def get_sensor(desk: Desk, actor: Actor, name: str) -> SensorView:
     """
-    Return what a sensor of this token has reported.
+    Return what a sensor of this token has reported; a window that somebody made another's counts as none.
 
     Raises:
         RequestRefusedError: NOT_FOUND, or NOT_PERMITTED without the scope.
@@ -177,7 +177,8 @@ def get_sensor(desk: Desk, actor: Actor, name: str) -> SensorView:
     if found.window_id is not None:
         with desk.store.reading() as connection:
             record = find_window(connection, found.window_id)
-            view = view_of(record, desk.store.now(connection)) if record is not None else None
+            if record is not None and _is_still_reported(found, record):
+                view = view_of(record, desk.store.now(connection))
     return SensorView(name, found.evse_id, view, found.updated_at)
 
 
@@ -221,12 +222,13 @@ def _open(
     return kept, locked
 
 
-def _is_still_theirs(actor: Actor, kept: Reference, record: TemporaryRecord) -> bool:
-    return record.window.kind in actor.grant.kinds and evse_key(record.evse_id) == evse_key(kept.evse_id)
+def _is_still_reported(kept: Reference, record: TemporaryRecord) -> bool:
+    """Tell whether a window is what a sensor made it; sensors only block, whatever else their token may set."""
+    return record.window.kind is TemporaryStatus.BLOCKED and evse_key(record.evse_id) == evse_key(kept.evse_id)
 
 
 def _require_still_theirs(actor: Actor, kept: Reference, record: TemporaryRecord) -> None:
-    if not _is_still_theirs(actor, kept, record):
+    if record.window.kind not in actor.grant.kinds or evse_key(record.evse_id) != evse_key(kept.evse_id):
         raise RequestRefusedError(
             Refusal.NOT_PERMITTED,
             f"temporary status {record.window.id} was made {record.window.kind.upper()} of "

@@ -204,9 +204,10 @@ def box_of(text: str) -> tuple[str | None, str | None] | None:
     """Read what `box_value` wrote; None: it did not write this."""
     try:
         location, charge_box = json.loads(text)
+        spelled = f"{location}{charge_box}".encode()  # half a surrogate pair is no text, and cannot be asked for
     except (ValueError, TypeError):
         return None
-    if all(each is None or isinstance(each, str) for each in (location, charge_box)):
+    if b"\0" not in spelled and all(each is None or isinstance(each, str) for each in (location, charge_box)):
         return location, charge_box
     return None
 

@@ -6,7 +6,15 @@ from typing import Final
 
 from starlette.responses import Response
 
-from oicp_adapter.control.health import LISTED, LaneHealth, approve_held, lane_healths, release_refused
+from oicp_adapter.control.health import (
+    LISTED,
+    LaneHealth,
+    LaneStanding,
+    approve_held,
+    lane_healths,
+    lane_standings,
+    release_refused,
+)
 from oicp_adapter.control.propagation import DaemonLook
 from oicp_adapter.domain.access import Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError, foreign_text
@@ -68,7 +76,13 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class LaneCard:
-    """A lane on the screen; *held_set* names the set of withdrawals that its button approves."""
+    """
+    A lane on the screen.
+
+    Attributes:
+        held_set: Names the set of withdrawals that its button approves; None: there is no button.
+        detained_left_out: EVSEs that the hub refused and that are counted, not listed; likewise the other two.
+    """
 
     operator_id: str
     operator: str
@@ -79,6 +93,9 @@ class LaneCard:
     held_set: str | None
     held_count: int
     rejected: Sequence[RejectedRow]
+    detained_left_out: int
+    held_left_out: int
+    rejected_left_out: int
 
 
 def show_health(call: Call) -> Response:
@@ -90,7 +107,7 @@ def show_health(call: Call) -> Response:
 def live_health(call: Call) -> Sequence[LiveRow]:
     """Read how the lanes stand again."""
     times, look = call.times(), _look(call)
-    return [_daemon_row(look, times), *(_live(each, look, times) for each in lane_healths(call.desk, call.actor))]
+    return [_daemon_row(look, times), *(_live(each, look, times) for each in lane_standings(call.desk, call.actor))]
 
 
 def release(call: Call) -> Response:
@@ -137,11 +154,12 @@ def _daemon_row(look: DaemonLook | None, times: Times) -> LiveRow:
 
 
 def _card(lane: LaneHealth, look: DaemonLook | None, times: Times) -> LaneCard:
+    standing, backlog = lane.standing, lane.standing.backlog
     return LaneCard(
-        operator_id=lane.operator,
-        operator=foreign_text(lane.operator, SHOWN),
-        name=foreign_text(lane.name, SHOWN),
-        live=_live(lane, look, times),
+        operator_id=standing.operator,
+        operator=foreign_text(standing.operator, SHOWN),
+        name=foreign_text(standing.name, SHOWN),
+        live=_live(standing, look, times),
         detained=[
             DetainedRow(
                 evse_id=each.evse_id,
@@ -156,13 +174,16 @@ def _card(lane: LaneHealth, look: DaemonLook | None, times: Times) -> LaneCard:
             HeldRow(foreign_text(each.evse_id, SHOWN), each.acknowledged or "not known", times.moment(each.held_since))
             for each in lane.held
         ],
-        held_set=lane.held_set if lane.backlog.held <= LISTED else None,
-        held_count=lane.backlog.held,
+        held_set=lane.held_set if backlog.held <= LISTED else None,
+        held_count=backlog.held,
         rejected=[RejectedRow(foreign_text(each.evse_id, SHOWN), foreign_text(each.detail)) for each in lane.rejected],
+        detained_left_out=max(0, backlog.quarantined - len(lane.detained)),
+        held_left_out=max(0, backlog.held - len(lane.held)),
+        rejected_left_out=max(0, sum(backlog.rejected.values()) - len(lane.rejected)),
     )
 
 
-def _live(lane: LaneHealth, look: DaemonLook | None, times: Times) -> LiveRow:
+def _live(lane: LaneStanding, look: DaemonLook | None, times: Times) -> LiveRow:
     backlog, position, certificate = lane.backlog, lane.backlog.position, lane.certificate
     state, state_tone, words = _state(lane, look, times)
     oldest = backlog.oldest_pending
@@ -186,7 +207,7 @@ def _live(lane: LaneHealth, look: DaemonLook | None, times: Times) -> LiveRow:
     return LiveRow(f"lane-{lane.operator}", text, {"state": state_tone, "certificate": tone(certificate.level)})
 
 
-def _state(lane: LaneHealth, look: DaemonLook | None, times: Times) -> tuple[str, str, str]:
+def _state(lane: LaneStanding, look: DaemonLook | None, times: Times) -> tuple[str, str, str]:
     """Return the lane's state in a word, its tone, and more of it in words."""
     position = lane.backlog.position
     told = look.lanes.get(lane.operator) if look is not None and look.silent is None else None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -86,6 +87,7 @@ class _Events(StreamingResponse):
 async def _events(read: Read) -> AsyncIterator[str]:
     known: dict[str, LiveRow] = {}
     quiet = 0
+    troubled = False
     while True:
         try:
             rows = await run_in_threadpool(read)
@@ -93,9 +95,15 @@ async def _events(read: Read) -> AsyncIterator[str]:
             yield _event("gone", {"text": str(refused)})
             return
         except StoreError as error:
+            if not troubled:  # twice a second would fill the log
+                # Never the driver's own words, which may hold the password.
+                told = error.__cause__ if isinstance(error.__cause__, StoreError) else error
+                structlog.get_logger().warning("page.store_failed", error=str(told))
+            troubled = True
             known.clear()
             yield _event("trouble", {"text": foreign_text(error)})
         else:
+            troubled = False
             changed = [row for row in rows if known.get(row.row) != row]
             known.update({row.row: row for row in changed})
             quiet = 0 if changed else quiet + 1

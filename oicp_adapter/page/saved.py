@@ -5,7 +5,7 @@ Shows what became of a click: when the hub acknowledged it, and how long that to
 2. What the hub has acknowledged is not read again, so that a page about thousands gets cheaper as it goes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from oicp_adapter.control.chargers import ChargerFilter, ChargerView, HubStanding, list_chargers
-from oicp_adapter.control.lookup import find_views
+from oicp_adapter.control.chargers import ChargerView, HubStanding
+from oicp_adapter.control.lookup import find_chargers, find_views
 from oicp_adapter.control.window_model import WindowView
 from oicp_adapter.domain.access import Actor
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
@@ -32,6 +32,9 @@ LISTED: Final = 100
 
 FOLLOWED: Final = 5000
 """Windows that are followed: those of the largest request."""
+
+_DIGITS: Final = 19
+"""Of the greatest id that a store can be asked for; no id of a row gets that far."""
 
 _TITLES: Final = {
     "set": "Set",
@@ -148,20 +151,22 @@ def ids_of(text: str) -> Sequence[int]:
     found: list[int] = []
     for part in text.split(",")[:FOLLOWED]:
         first, _, last = part.partition("-")
-        if all(each.isascii() and each.isdecimal() and len(each) < 19 for each in (first, last or first)):  # noqa: PLR2004 - digits of an id
-            found += range(int(first), min(int(last or first) + 1, int(first) + FOLLOWED - len(found)))
+        start, end = id_of(first), id_of(last or first)
+        if start is not None and end is not None:
+            found += range(start, min(end + 1, start + FOLLOWED - len(found)))
     return list(dict.fromkeys(found))
+
+
+def id_of(text: str) -> int | None:
+    """Return the id of a window that an address or a form names; None: no window has such an id."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else None
 
 
 def _read(call: Call, keys: Sequence[int]) -> Sequence[_Fate]:
     views = find_views(call.desk, call.actor, keys)
-    chargers: Mapping[str, ChargerView] = {}
-    if views:
-        wanted = ChargerFilter(evse_ids=frozenset(each.record.evse_id for each in views))
-        page = list_chargers(call.desk, call.actor, wanted, limit=FOLLOWED)
-        chargers = {evse_key(each.overview.evse_id): each for each in page.items}
     if not views:
         return []
+    chargers = find_chargers(call.desk, call.actor, {each.record.evse_id for each in views})
     times, clicked = call.times(views[0].now), _clicked(call, views[0].now)
     return [_fate(view, chargers.get(evse_key(view.record.evse_id)), times, clicked, call.actor) for view in views]
 

@@ -25,7 +25,7 @@ from oicp_adapter.page.choosing import Chosen, choose, evses_at
 from oicp_adapter.page.draft import CARRIED, UNITS, Draft, box_of, evses_of, local_text, read_draft
 from oicp_adapter.page.places import tree_of
 from oicp_adapter.page.review import review_facts
-from oicp_adapter.page.saved import saved_address
+from oicp_adapter.page.saved import id_of, saved_address
 from oicp_adapter.page.site import Call, refused_status, to
 from oicp_adapter.page.times import Times, clock_change, lasting, zone_names
 from oicp_adapter.page.windows import CONFIRMED_ABOVE
@@ -296,8 +296,7 @@ def _first_meant(call: Call) -> ChargerFilter:
 
 def _like(call: Call) -> Mapping[str, Sequence[str]]:
     """Return the form filled in like a window that there is, to begin now and to last as long."""
-    text = call.first("like")
-    view = get_window(call.desk, call.actor, int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0)  # noqa: PLR2004 - digits of an id
+    view = get_window(call.desk, call.actor, id_of(call.first("like")) or 0)
     window, record = view.record.window, view.record
     form = {"evse": record.evse_id, "kind": window.kind.value, "begins": "now", "reason": record.reason or ""}
     form |= {"reference": record.reference or "", "ends": "open"}

@@ -3,6 +3,7 @@ Turns a request into a call of a view, and whatever a view says into an answer.
 
 1. Views are synchronous and run in the thread pool; only streams belong to the event loop.
 2. Who is signed in, whether a form is ours and what is told of an error is decided here, once for all views.
+3. What the store says of its troubles names files and servers: it is told to who is signed in, and to the log.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import structlog
 from jinja2 import Environment
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,7 +24,7 @@ from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import Propagation
 from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.domain.access import Actor
-from oicp_adapter.domain.errors import AdapterError, Refusal, RequestRefusedError, StoreError
+from oicp_adapter.domain.errors import AdapterError, Refusal, RequestRefusedError, StoreError, StoreUnavailableError
 from oicp_adapter.page.gate import (
     CSRF_FIELD,
     CSRF_HEADER,
@@ -183,14 +185,16 @@ def stream_endpoint(site: Site, begin: Callable[[], Look]) -> Endpoint:
     """
 
     async def serve(request: Request) -> Response:
-        form = parse_qs(request.url.query, max_num_fields=_FIELDS)
         look = begin()
 
         def read() -> Sequence[LiveRow]:
-            held = _session(site, request)
+            try:
+                held = _session(site, request)
+            except StoreError as error:
+                raise _unsaid() from error
             if held is None:
                 raise RequestRefusedError(Refusal.UNAUTHENTICATED, "the session is over", cure="sign in again")
-            return look(Call(site, request, held, form))
+            return look(Call(site, request, held, _form(request, b"")))
 
         return site.streams.answer(read)
 
@@ -225,9 +229,17 @@ def _answer(site: Site, view: View, request: Request, body: bytes | None, *, sig
 
 def _told(call: Call, error: RequestRefusedError | StoreError) -> Response:
     status = refused_status(error)
+    if isinstance(error, StoreError):
+        structlog.get_logger().warning("page.store_failed", error=str(error))
+        error = error if call.session is not None else _unsaid()
     if isinstance(error, RequestRefusedError) and error.refusal is Refusal.UNAUTHENTICATED:
         return sign_in_page(call, error)
     return call.page("refused", status=status, error=error, passes=error.passes)
+
+
+def _unsaid() -> StoreError:
+    """Return what is told of any trouble of the store to somebody of whom it is not known who they are."""
+    return StoreUnavailableError("the store does not answer", cure="the log of `serve` has more")
 
 
 def sign_in_page(call: Call, error: RequestRefusedError | None = None) -> Response:
@@ -272,11 +284,14 @@ def _form(request: Request, body: bytes | None) -> Fields:
         )
     text = body.decode(errors="replace") if request.method == "POST" else request.url.query
     try:
-        return parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
+        form = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:
         raise RequestRefusedError(
             Refusal.TOO_MANY, f"the form has more than {_FIELDS} fields", cure="choose fewer"
         ) from error
+    if any("\0" in value for values in form.values() for value in values):
+        raise RequestRefusedError(Refusal.INVALID, "a field holds the character NUL", cure="leave it out")
+    return form
 
 
 async def _body(request: Request) -> bytes | None:

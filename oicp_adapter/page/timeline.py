@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from starlette.responses import Response
 
 from oicp_adapter.control.listing import WindowFilter, WindowOrder, list_windows
+from oicp_adapter.control.lookup import find_chargers
 from oicp_adapter.control.window_model import WindowView
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key
@@ -17,7 +18,6 @@ from oicp_adapter.page.places import location_options
 from oicp_adapter.page.rows import tone
 from oicp_adapter.page.site import Call
 from oicp_adapter.page.times import Times
-from oicp_adapter.page.windows import chargers_of
 from oicp_adapter.store.windows import WindowState
 
 SPANS: Final = (1, 3, 7, 14, 31)
@@ -112,7 +112,7 @@ def show_timeline(call: Call) -> Response:
     times = call.times()
     wanted = WindowFilter(states=frozenset({WindowState.ACTIVE, WindowState.UPCOMING}), location=location or None)
     page = list_windows(call.desk, call.actor, wanted, order=WindowOrder.START, limit=_READ)
-    chargers = chargers_of(call, [each.record.evse_id for each in page.items[:LINES]])
+    chargers = find_chargers(call.desk, call.actor, {each.record.evse_id for each in page.items[:LINES]})
     zone = times.zone(next((each.time_zone for each in chargers.values() if each.time_zone), None))
     return call.page(
         "timeline",

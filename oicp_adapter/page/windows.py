@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from oicp_adapter.control.chargers import ChargerFilter, ChargerView, list_chargers, window_standing
+from oicp_adapter.control.chargers import window_standing
 from oicp_adapter.control.listing import Page, WindowFilter, WindowOrder, count_windows, list_windows
-from oicp_adapter.control.lookup import find_views
+from oicp_adapter.control.lookup import find_chargers, find_views
 from oicp_adapter.control.window_model import WindowChanges, WindowView
 from oicp_adapter.control.windows import change_window, end_windows, extend_windows, get_window, history
 from oicp_adapter.domain.access import Scope
@@ -22,7 +22,7 @@ from oicp_adapter.page.draft import Choice, instant_of, local_text, zone_field
 from oicp_adapter.page.live import LiveRow
 from oicp_adapter.page.places import location_options
 from oicp_adapter.page.rows import WindowRow, window_row
-from oicp_adapter.page.saved import saved_address
+from oicp_adapter.page.saved import id_of, saved_address
 from oicp_adapter.page.site import Call, refused_status, to
 from oicp_adapter.page.times import Times, zone_names
 from oicp_adapter.store.audit import AuditEntry
@@ -208,7 +208,7 @@ def act(call: Call) -> Response:
 
 def window_rows(call: Call, views: Sequence[WindowView], times: Times) -> Sequence[WindowRow]:
     """Return what stands on the screen of some windows."""
-    chargers = chargers_of(call, [each.record.evse_id for each in views])
+    chargers = find_chargers(call.desk, call.actor, {each.record.evse_id for each in views})
     standings = window_standing(call.desk, views)
     rows = []
     for view, standing in zip(views, standings, strict=True):
@@ -216,15 +216,6 @@ def window_rows(call: Call, views: Sequence[WindowView], times: Times) -> Sequen
         zone = charger.time_zone if charger is not None else None
         rows.append(window_row(view, standing, times, zone, by=call.actor))
     return rows
-
-
-def chargers_of(call: Call, evse_ids: Sequence[str]) -> Mapping[str, ChargerView]:
-    """Return EVSEs by their keys, those that the store has."""
-    if not evse_ids:
-        return {}
-    wanted = ChargerFilter(evse_ids=frozenset(evse_ids))
-    page = list_chargers(call.desk, call.actor, wanted, limit=len(evse_ids) + ROWS)
-    return {evse_key(each.overview.evse_id): each for each in page.items}
 
 
 def _tab(call: Call) -> tuple[str, str]:
@@ -264,11 +255,12 @@ def _counts(call: Call) -> LiveRow:
 
 
 def _number(text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 20:  # noqa: PLR2004 - the digits of any row's id
-        return int(text)
-    raise RequestRefusedError(
-        Refusal.NOT_FOUND, f"there is no window {foreign_text(text, 30)}", cure="choose one of the list"
-    )
+    key = id_of(text)
+    if key is None:
+        raise RequestRefusedError(
+            Refusal.NOT_FOUND, f"there is no window {foreign_text(text, 30)}", cure="choose one of the list"
+        )
+    return key
 
 
 def _do(call: Call, do: str, keys: Sequence[int], choices: dict[str, Sequence[Choice]] | None = None) -> Response:
@@ -329,7 +321,7 @@ def _window_page(
     times = call.times()
     row = window_rows(call, [view], times)[0]
     window, record = view.record.window, view.record
-    charger = chargers_of(call, [record.evse_id]).get(evse_key(record.evse_id))
+    charger = find_chargers(call.desk, call.actor, [record.evse_id]).get(evse_key(record.evse_id))
     own = charger.time_zone if charger is not None and charger.time_zone else record.time_zone
     zone = times.zone(own)
     typed = call.request.method == "POST"

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from oicp_adapter.cli.main import app
+from oicp_adapter.control.listing import cursor_of
 from tests.api.conftest import FLEET, problem
 
 EVSES = "/v2/evses"
@@ -90,6 +91,22 @@ def test_pages_of_evses_are_linked_and_keep_their_filter(api):
         seen += ids(answer)
         url = answer.links.get("next", {}).get("url")
     assert seen == ["DE*ABC*E1", "DE*ABC*E2", "DE*ABC*E3"]
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+@pytest.mark.parametrize("evse_id", ["DE*ABC*\ud800", "x" * 3001, 17, None])
+def test_a_cursor_that_no_list_gave_is_refused(api, leaving, evse_id):
+    body = problem(api.get(EVSES, params={"after": cursor_of([leaving, evse_id])}), 422, "invalid")
+    assert [each["field"] for each in body["errors"]] == ["after"]
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+def test_a_cursor_is_taken_as_far_as_the_store_can_hold_what_it_names(api, desk, leaving):
+    answer = api.get(EVSES, params={"after": cursor_of([leaving, "DE*ABC*E3\0"])})
+    if desk.store.dialect == "sqlite":
+        assert ids(answer) == ([] if leaving else ["DE*ABC*E4", "DE*ABC*E5"])
+    else:
+        problem(answer, 422, "invalid")
 
 
 @pytest.mark.parametrize(

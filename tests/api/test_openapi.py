@@ -115,6 +115,17 @@ def test_every_problem_of_a_route_has_its_status_schema_and_an_example(document)
             assert ("Retry-After" in response["headers"]) == (status in {"429", "503"})
 
 
+def test_what_only_some_requests_can_be_refused_for_stands_with_these(document):
+    for _, path, operation in operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        fields = set(resolved(document, body).get("properties", ()))
+        headers = {each["name"] for each in operation.get("parameters", ())}
+        told = operation["responses"]["422"]["content"]["application/problem+json"]["examples"]
+        assert ("unknown-evse" in told) == bool(fields & {"evseId", "select"}), path
+        assert ("too-many" in told) == ("select" in fields), path
+        assert ("key-reused" in told) == ("Idempotency-Key" in headers), path
+
+
 def test_requests_and_answers_have_examples_that_are_valid(document):
     checked = 0
     store = {"components": document["components"]}

@@ -96,6 +96,21 @@ def test_a_report_again_prolongs_and_one_of_a_free_bay_ends(sensor, api):
     assert api.get(WINDOWS).json() == []
 
 
+@pytest.mark.parametrize("role", ["sensor", "operator"])
+@pytest.mark.parametrize("change", [{"temporaryStatus": "MAINTENANCE"}, {"evseId": "DE*ABC*E2"}])
+def test_what_a_person_made_of_a_sensors_window_is_no_report_and_is_not_ended_by_one(
+    client_of, token, api, role, change
+):
+    sensor = client_of(token(role, name="bay sensors"))
+    made = sensor.put(SENSOR, json=report()).json()["window"]
+    theirs = api.patch(f"{WINDOWS}/{made['id']}", json=change | {"validTo": soon(hours=5)}).json()
+    seen = sensor.get(SENSOR).json()
+    assert (seen["evseId"], seen["blocked"], seen["validTo"], seen["window"]) == ("DE*ABC*E1", False, None, None)
+    assert sensor.put(SENSOR, json=report()).json()["window"]["id"] != made["id"]
+    assert sensor.put(SENSOR, json=report(blocked=False)).json()["blocked"] is False
+    assert api.get(f"{WINDOWS}/{made['id']}").json() == theirs
+
+
 def test_a_sensor_that_has_died_frees_its_bay(sensor, desk, api):
     sensor.put(SENSOR, json=report(timeToLive=10))
     assert len(api.get(WINDOWS).json()) == 1

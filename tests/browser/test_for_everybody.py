@@ -160,3 +160,17 @@ def test_held_withdrawals_are_approved_only_by_who_looked_and_only_as_they_were_
     assert [row.approved_by for row in rows] == ["Night shift"] * 2
     [count] = house.sql("SELECT count(*) FROM oicp_audit WHERE action = 'withdrawal.approve'")
     assert count[0] == 2
+
+
+def test_what_is_held_and_not_listed_is_counted_with_the_way_to_see_and_approve_it(house, sign_in):
+    house.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
+        " INSERT INTO oicp_ledger (lane, canonical, evse_id, presence, failures, held_since, flipped, failed_singly,"
+        " attempt) SELECT lane, 'DEABCE9' || i, 'DE*ABC*E9' || i, presence, 0, held_since, 0, 0, 1"
+        " FROM oicp_ledger, n WHERE canonical = 'DEABCE9'"
+    )
+    page = sign_in(house)
+    page.goto(f"{house.url}/health")
+    page.get_by_text("And 1 more. Nobody approves here what is not shown").wait_for()
+    assert page.get_by_text("oicp-adapter withdrawals approve").is_visible()
+    assert page.get_by_role("button", name="from the hub").count() == 0

@@ -273,6 +273,24 @@ def test_what_was_reviewed_is_what_is_saved_or_nothing(house, sign_in):
     assert len(house.windows()) == 3
 
 
+def test_back_from_what_was_saved_leads_to_the_form_as_it_was_and_sends_nothing(house, sign_in):
+    page = sign_in(house)
+    fill(page, house, kind="Blocked", amount="3", reason="street market", reference="4711")
+    review(page)
+    page.get_by_role("button", name="Set Blocked").click()
+    page.wait_for_url("**/saved?*")
+    page.go_back()
+    page.get_by_role("heading", name="Set a status").wait_for()
+    form = {
+        name: page.locator(f'[name="{name}"]').input_value() for name in ("pasted", "amount", "reason", "reference")
+    }
+    assert form == {"pasted": "DE*ABC*E1", "amount": "3", "reason": "street market", "reference": "4711"}
+    assert page.locator('[name="kind"][value="Blocked"]').is_checked()
+    assert "csrf" not in page.url
+    assert "once" not in page.url
+    assert len(house.windows()) == 1
+
+
 def test_a_window_is_duplicated_with_all_that_it_says(house, sign_in):
     now = house.store.now()
     number = house.window("DE*ABC*E2", "Commissioning", now - timedelta(days=3), now - timedelta(days=1), "again")

@@ -6,6 +6,7 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from oicp_adapter.control.access import create_link, list_tokens, revoke_token
 from oicp_adapter.domain.access import EVERYTHING, Actor
@@ -40,6 +41,13 @@ def session_of(house):
     cookie = headers["Set-Cookie"].split(";")[0]
     text = ask(f"{house.url}/zone", Cookie=cookie)[2]
     return cookie, text.split('name="csrf" value="')[1].split('"')[0]
+
+
+def first_event(address, cookie):
+    """Return the first event of a stream."""
+    request = urllib.request.Request(address, headers={"Cookie": cookie})  # noqa: S310 - as above
+    with OPENER.open(request, timeout=20) as stream:
+        return (stream.readline() + stream.readline()).decode()
 
 
 def test_a_wrong_token_is_refused_beside_the_field_and_a_right_one_opens_the_page(build, page):
@@ -136,6 +144,25 @@ def test_every_answer_forbids_scripts_of_others_and_frames(build):
             assert ("no-store" in answer.headers["Cache-Control"]) != path.endswith(".css")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/?q=%00", "a field holds the character NUL"),
+        ("/windows/9999999999999999999", "there is no window 9999999999999999999"),
+        ("/live/windows?id=9999999999999999999", "there is no window 9999999999999999999"),
+        ("/live/chargers?key=%00", "a field holds the character NUL"),
+        (f"/live/chargers?{'&' * 20_001}", "the form has more than 20000 fields"),
+        ("/set/evses?box=%5B%22%5Cud800%22%2Cnull%5D", '{"evses":[]}'),
+    ],
+)
+def test_an_address_that_the_page_never_makes_is_answered_in_words(build, path, told):
+    house = build()
+    status, headers, text = ask(f"{house.url}{path}", Cookie=session_of(house)[0])
+    assert status < 500
+    assert told in text
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
 def test_a_form_larger_than_anybody_fills_in_is_refused(build):
     house = build()
     cookie, csrf = session_of(house)
@@ -156,7 +183,11 @@ def test_while_the_store_is_away_the_page_says_so_and_goes_on_when_it_is_back(bu
     cookie, _ = session_of(house)
     file = house.folder / "store.db"
     away = file.rename(file.with_suffix(".away"))
-    status, headers, told = ask(f"{house.url}/windows", Cookie=cookie)
+    with capture_logs() as logged:
+        status, headers, told = ask(f"{house.url}/windows", Cookie=cookie)
+        assert "the store does not answer" in first_event(f"{house.url}/live/windows", cookie)
+    assert "store.db" not in told, "anybody may be told this, signed in or not"
+    assert [(each["event"], "store.db" in each["error"]) for each in logged] == [("page.store_failed", True)] * 2
     assert status == 503
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "That was not done" in told

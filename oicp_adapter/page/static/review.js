@@ -1,4 +1,4 @@
-// The review: the button waits for the number, nothing is sent twice, and the command can be copied.
+// The review: the button waits for the number, nothing is sent twice, Back finds the form, and the command can be copied.
 "use strict";
 {
   const form = document.querySelector("[data-confirm]");
@@ -9,7 +9,14 @@
     typed.addEventListener("input", judge);
     judge();
   }
-  form?.addEventListener("submit", () => setTimeout(() => { save.disabled = true; }));
+  form?.addEventListener("submit", () => {
+    setTimeout(() => { save.disabled = true; });
+    // Else Back from what follows would have the browser ask whether this page's form is to be sent again.
+    const fields = new URLSearchParams(new FormData(form));
+    for (const name of ["csrf", "once", "reviewed", "confirm"]) fields.delete(name);
+    const address = `/set?${fields}`;
+    if (address.length < 8000) history.replaceState(null, "", address); // servers read no address of any length
+  });
   addEventListener("pageshow", (event) => { if (event.persisted && save && !typed) save.disabled = false; });
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {

@@ -28,10 +28,9 @@
     }
     place.append(set);
   };
-  const check = async (changed, preset = "") => {
+  const check = async (preset = "") => {
     const number = ++asked;
     const data = new FormData(form);
-    data.set("changed", changed);
     data.set("preset", preset);
     data.set("zone_chosen", zoneChosen ? "yes" : "");
     let told;
@@ -58,9 +57,9 @@
     for (const name of ["start", "end"]) choices(name, told.choices[name] ?? [], told.chosen[name]);
     form.querySelector("[data-chosen]").textContent = told.selection;
   };
-  const later = (changed) => {
+  const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => check(changed), 250);
+    timer = setTimeout(() => check(), 250);
   };
   if (form) {
     const pick = (name, value) => { for (const each of field(name)) each.checked = each.value === value; };
@@ -70,9 +69,9 @@
       if (name === "start") pick("begins", "at");
       if (name === "end") pick("ends", "at");
       if (name === "amount" || name === "unit") pick("ends", "after");
-      if (name && name !== "reason" && name !== "reference") later(name);
+      if (name && name !== "reason" && name !== "reference") later();
     });
-    form.addEventListener("chosen", () => later("evse"));
+    form.addEventListener("chosen", later);
     const presets = form.querySelector("[data-presets]");
     presets.hidden = false;
     presets.addEventListener("click", (event) => {
@@ -84,9 +83,9 @@
         field("amount").value = preset.slice(0, -1);
         field("unit").value = "hours";
       }
-      check("preset", preset);
+      check(preset);
     });
-    check("");
+    check();
   }
   document.querySelector("[data-focus]")?.focus();
 }

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from oicp_adapter.control.desk import Desk
-from oicp_adapter.control.health import approve_held, certificate_health, lane_healths, release_refused
+from oicp_adapter.control.health import approve_held, certificate_health, lane_healths, lane_standings, release_refused
 from oicp_adapter.domain.access import EVERYTHING, Actor, Grant, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.patterns import EvsePattern
@@ -46,9 +46,20 @@ def test_what_is_held_is_listed_with_the_name_of_its_set(guarded: Desk) -> None:
     [lane] = lane_healths(guarded, ANN)
     assert [each.evse_id for each in lane.held] == ["DE*ABC*E11", "DE*ABC*E3"]
     assert [each.evse_id for each in lane.detained] == ["DE*ABC*E1", "DE*ABC*E2"]
-    assert (lane.backlog.held, lane.backlog.quarantined, lane.led) == (2, 2, False)
-    assert lane.certificate.level == "unreadable"
+    standing = lane.standing
+    assert (standing.backlog.held, standing.backlog.quarantined, standing.led) == (2, 2, False)
+    assert standing.certificate.level == "unreadable"
     assert lane.held_set is not None
+
+
+def test_how_a_lane_stands_is_told_without_reading_all_that_waits(
+    guarded: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [lane] = lane_healths(guarded, ANN)
+    for name in ("held_withdrawals", "refused_records", "rejections"):
+        monkeypatch.delattr(f"oicp_adapter.control.health.{name}")
+    [standing] = lane_standings(guarded, VIEWER)
+    assert (standing.operator, standing.backlog, standing.led) == ("DE*ABC", lane.standing.backlog, False)
 
 
 def test_who_sees_only_a_part_can_approve_nothing_but_what_they_see(guarded: Desk) -> None:
@@ -62,7 +73,7 @@ def test_who_sees_only_a_part_can_approve_nothing_but_what_they_see(guarded: Des
     assert refused.value.refusal is Refusal.NOT_PERMITTED
     with pytest.raises(RequestRefusedError):
         release_refused(guarded, FIRST, "DE*ABC", ["DE*ABC*E1", "DE*ABC*E2"])
-    assert lane_healths(guarded, ANN)[0].backlog.held == 2
+    assert lane_healths(guarded, ANN)[0].standing.backlog.held == 2
 
 
 def test_exactly_the_set_that_was_shown_is_approved_and_written_down(guarded: Desk) -> None:

@@ -70,6 +70,8 @@ def test_a_charge_box_is_named_and_read_back(box):
     assert box_of(box_value(*box)) == box
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", '["a"]', "{}", '["a", "b", "c"]', "nonsense", "3"])
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", '["a"]', "{}", '["a", "b", "c"]', "nonsense", "3", r'["a", "\ud800"]', r'["\u0000", null]']
+)
 def test_what_names_no_charge_box_is_left_out(text):
     assert box_of(text) is None

@@ -1,6 +1,6 @@
 import pytest
 
-from oicp_adapter.page.saved import FOLLOWED, _Fate, ids_of, ranges, total
+from oicp_adapter.page.saved import FOLLOWED, _Fate, id_of, ids_of, ranges, total
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,10 @@ def test_overlapping_ranges_are_read_no_further_than_the_largest_request():
     assert ids_of(",".join(f"{first}-{first + 5000}" for first in range(1, 5001))) == list(range(1, 5001))
     assert ids_of(",".join(["1-4999"] * 5000)) == list(range(1, 5000))
     assert ids_of("1-4998,1-4998,1-9000") == list(range(1, 4999))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [("17", 17), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("-1", None), ("", None), ("٣", None)]
+)
+def test_an_id_that_no_store_can_be_asked_for_is_none(text, key):
+    assert id_of(text) == key
