@@ -60,8 +60,9 @@ class RepeatFilter:
     """
     Lets a failure through once, then counts it until it may be told again.
 
-    Two failures are the same when event, reason (or `why`, where there is none) and operator are. What is no failure (info, debug) passes. A failure
-    that ended is told with what was still uncounted by `summaries`, which its owner calls now and then.
+    Two failures are the same when event, reason (or `why`, where there is none) and operator are. What is no failure
+    (info, debug) passes. A failure that ended is told with what was still uncounted by `summaries`, which its owner
+    calls now and then.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, every: timedelta = REPEATED_AFTER) -> None:

@@ -56,6 +56,7 @@ class Judge:
     delays: dict[str, float] | None = None
     _stale: dict[str, int] = field(default_factory=dict)
     _held: dict[str, frozenset[str]] = field(default_factory=lambda: {lane: frozenset() for lane in LANES})
+    _first_loads: set[str] = field(default_factory=set)  # lanes whose very first request is a full load
 
     def fail(self, invariant: str, what: str) -> None:
         """Note a violation and end the run."""
@@ -92,7 +93,10 @@ class Judge:
         """Judge what a process has just committed, before anybody else can change the store."""
         exchange = replica.worker._exchange
         if replica.worker.stage == "prepare" and exchange is not None:
-            self._newest(replica.lane, exchange[0].intent.action)
+            intent = exchange[0].intent
+            if intent.attempt == 1 and intent.action is Action.FULL_LOAD:
+                self._first_loads.add(replica.lane)
+            self._newest(replica.lane, intent.action)
         elif replica.worker.stage == "record":
             self._no_false_acknowledgement(replica.lane)
 
@@ -203,10 +207,8 @@ class Judge:
         Such a one drops the hints of a whole fleet; what they spoke of is found by the sweep with which each process
         takes the lane up, so also when one dies in between.
         """
-        found = self.store.execute(
-            "SELECT attempt, full_load_at FROM oicp_lane WHERE lane = ?", (key(lane),)
-        ).fetchone()
-        if found is None or found[0] == 0 or found[1] is not None:
+        (done,) = self.store.execute("SELECT full_load_at FROM oicp_lane WHERE lane = ?", (key(lane),)).fetchone()
+        if lane not in self._first_loads or done is not None:
             return False
         return not any(replica.has_swept for replica in replicas if replica.lane == lane)
 
