@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import warnings
 from contextlib import closing
 from itertools import count
@@ -20,6 +19,7 @@ import psycopg
 
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
+from reliability.real.process import eventually
 
 _SETTINGS = """
 fsync = off
@@ -62,15 +62,7 @@ class Cluster:
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         self._control("start", "-l", str(self._folder / "log"))
-        end = time.monotonic() + 30
-        while True:
-            try:
-                self.admin("SELECT 1")
-            except psycopg.OperationalError:
-                assert time.monotonic() < end, "the server does not take connections"
-                time.sleep(0.02)
-            else:
-                return
+        eventually(self._takes_connections)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is a crash, `fast` ends every session first."""
@@ -116,6 +108,13 @@ class Cluster:
         if (self._folder / "postmaster.pid").exists():
             self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _takes_connections(self) -> bool:
+        try:
+            self.admin("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-D", self._folder, *arguments)

@@ -15,8 +15,9 @@ from oicp_adapter.oicp.development_pki import DevelopmentPki, create_development
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
 from reliability.real.cluster import Cluster
+from reliability.real.machine import OPERATOR
 from reliability.real.nursery import Nursery
-from reliability.real.site import OPERATOR, Site, opened_site
+from reliability.real.site import Site, opened_site
 
 Kind = Literal["sqlite", "postgresql"]
 

@@ -103,7 +103,7 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
         first = next(process for process in old if process.log("lane.taken"))
         (second,) = (process for process in old if process is not first)
 
-        site.release = releases["next"]
+        site.starter.release = releases["next"]
         migrated = site.command("db", "upgrade")
         assert migrated.returncode == 0, migrated.stderr
         assert first.stop() == 0
@@ -112,16 +112,16 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
         assert second.stop() == 0
         taken_by(third)
 
-        site.release = None
+        site.starter.release = None
         fourth = site.daemon()  # who takes the upgrade back is not shut out
         assert third.stop() == 0
         taken_by(fourth)
 
-        site.release = releases["next"]
+        site.starter.release = releases["next"]
         fifth = site.daemon()
         assert fourth.stop() == 0
         taken_by(fifth)
-        site.release = releases["after next"]
+        site.starter.release = releases["after next"]
         migrated = site.command("db", "upgrade")
         assert migrated.returncode == 0, migrated.stderr
     wanted = {"Charging": "Occupied", "Available": "Available", "Faulted": "OutOfService"}
@@ -130,7 +130,7 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
     assert site.hub.hub.journal.counters["overlaps"] == 0
     assert not [line for process in site.processes for line in process.log("lane.trouble")]
 
-    site.release = None
+    site.starter.release = None
     late = site.start()  # the oldest release of all
     assert late.ended() == STORE_WRONG
     assert "newer" in late.text()

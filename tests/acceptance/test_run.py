@@ -125,7 +125,7 @@ def test_the_log_is_json_names_the_process_id_and_holds_no_secret(site, eventual
     }
     for line in daemon.log():
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["timestamp"])
-    everything = daemon.text() + daemon.announced.decode()
+    everything = daemon.text() + daemon.output()
     assert site.secret not in everything
     assert "PRIVATE KEY" not in everything
     assert issued.private_key.read_text().splitlines()[2] not in everything

@@ -21,6 +21,7 @@ from oicp_adapter.store.engine import Store, open_store
 from oicp_adapter.store.lanes import LaneScope, LaneStore
 from oicp_adapter.store.migrate import upgrade
 from oicp_adapter.sync.model import Entry, Presence
+from reliability.real.machine import run_sql
 
 _NUMBERS = count()
 
@@ -90,9 +91,7 @@ def sql_of() -> Sql:
     """Run a statement as another program would, in a transaction of its own; return its rows."""
 
     def run(store: Store, statement: str, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
-        with store.writing() as connection:
-            result = connection.execute(text(statement), values or {})
-            return result.all() if result.returns_rows else []
+        return run_sql(store, statement, values or {})
 
     return run
 

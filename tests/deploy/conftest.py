@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.error
 import urllib.request
 import warnings
@@ -26,6 +25,7 @@ from sqlalchemy import make_url
 from oicp_adapter.cli.main import NAME, app
 from oicp_adapter.settings import examine_settings
 from oicp_adapter.settings_sources import PREFIX
+from reliability.real.process import eventually
 
 ROOT = Path(__file__).parents[2]
 USER = 10001
@@ -34,15 +34,6 @@ USER = 10001
 PATIENCE = 60.0
 SITE_PACKAGES = sysconfig.get_path("platlib")
 _NUMBERS = count()
-
-
-def eventually(look: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """Return the first true answer; fail when none came in time."""
-    end = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < end, f"{look} gave {found!r} for {within} s"
-        time.sleep(0.1)
-    return found
 
 
 def accept(arguments: Sequence[str]) -> None:
@@ -113,7 +104,7 @@ class Programs:
             assert child.poll() is None, self.said(child)
             return status_of(url, context) == 200
 
-        eventually(look)
+        eventually(look, every=0.1)
 
     @staticmethod
     def said(child: Any) -> str:

@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.monitoring import monitoring_app
 from oicp_adapter.serving import BackgroundServer
+from reliability.real.process import DIRECT, PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -29,9 +29,6 @@ RULES = ("recording-rules.yml", "alerts.yml")
 PAGES = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), ROOT / "README.md"]
 NAME = re.compile(r"(?<![\w:.])((?:[a-z_]+:)?oicp_adapter_[a-z0-9_]+(?::[a-z0-9_]+)?)(?![\w:/*…])")
 """A metric, or a recorded series: `level:metric:operations`."""
-
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-PATIENCE = 60.0
 
 
 def read(name: str | Path) -> Any:
@@ -218,11 +215,3 @@ def answers(ask: Any) -> bool:
         return ask("rules") is not None
     except OSError:
         return False
-
-
-def eventually(look: Any) -> Any:
-    end = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < end, look
-        time.sleep(0.2)
-    return found
