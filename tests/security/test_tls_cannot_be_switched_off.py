@@ -261,11 +261,10 @@ def test_no_configuration_of_openssl_replaces_the_authorities(workshop, scripted
     stranger = scripted(pair=hub)
     pair = workshop.pki.clients["DE*ABC"]
     code = f"""
-import time
 from datetime import timedelta
 from pathlib import Path
 from oicp_adapter.oicp.certificates import ClientIdentity
-from oicp_adapter.oicp.client import HubClient, PushRequest
+from oicp_adapter.oicp.client import HubClient, PushRequest, boottime
 from oicp_adapter.sync.model import Action
 identity = ClientIdentity(
     certificate=Path({str(pair.certificate)!r}), private_key=Path({str(pair.private_key)!r}),
@@ -273,7 +272,7 @@ identity = ClientIdentity(
 )
 client = HubClient(base_url={stranger.url!r}, identity=identity, request_timeout=timedelta(seconds=5))
 request = PushRequest(Action.UPDATE, "DE*ABC", "ABC", [], 0)
-print(client.push(request, send_before=time.monotonic() + 5).fault)
+print(client.push(request, send_before=boottime() + 5).fault)
 client.close()
 """
     environment = hostile(tmp_path, authority, 9, more=more.format(ca=authority.certificate))
