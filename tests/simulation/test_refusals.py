@@ -5,12 +5,12 @@ from datetime import timedelta
 from math import log2
 
 import pytest
-from lane import OPERATOR, ROUND_TRIP, Lane, evse
 
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.sync.answers import Reason
 from oicp_adapter.sync.entries import EVERYTHING
 from oicp_adapter.sync.model import Action, Policy, Presence
+from tests.simulation.lane import OPERATOR, ROUND_TRIP, Lane, evse
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

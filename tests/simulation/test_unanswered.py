@@ -4,13 +4,13 @@ import random
 from datetime import timedelta
 
 import pytest
-from lane import OPERATOR, START, CrashError, Lane, evse
 
 from oicp_adapter.domain.statuses import TemporaryStatus
 from oicp_adapter.simulator.faults import Applying
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.sync.guard import LONG_SPAN
 from oicp_adapter.sync.model import Action, Policy
+from tests.simulation.lane import OPERATOR, START, CrashError, Lane, evse
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
