@@ -71,7 +71,8 @@ class Cluster:
     def copied(self) -> Path:
         """Copy the running server's files, as a standby is made, and return where they are."""
         copy = Path(tempfile.mkdtemp(prefix="oicp-adapter-pg-")).resolve()
-        shutil.chown(copy, self._user)
+        if self._user is not None:  # the server runs as who runs this, unless that is root
+            shutil.chown(copy, self._user)
         self._run("pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", copy, "-c", "fast")
         return copy
 
