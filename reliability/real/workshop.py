@@ -75,7 +75,7 @@ def side_by_side(jobs: Mapping[str, Callable[[], None]], *, at_once: int = 8) ->
     for name, error in failed.items():
         error.add_note(f"in: {name}")
     if failed:
-        raise ExceptionGroup(f"{len(failed)} of {len(jobs)}: {', '.join(failed)}", list(failed.values()))
+        raise BaseExceptionGroup(f"{len(failed)} of {len(jobs)}: {', '.join(failed)}", list(failed.values()))
 
 
 @contextmanager
