@@ -114,4 +114,4 @@ def test_a_value_from_before_the_intent_is_seen(monkeypatch):
 
 def test_hints_consumed_unread_are_seen_as_lost_changes(monkeypatch):
     monkeypatch.setattr(worker, "look_at", lambda seen, at, withdrawals: steps.look_at(seen[:1], at, withdrawals))
-    assert {"I2", "I1"} & set(violations(range(8)))
+    assert "I2" in violations(range(50))  # the sweep heals it soon, so that one in nine shows it
