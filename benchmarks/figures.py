@@ -1,7 +1,7 @@
 """
 Holds what is measured, in the form in which it is printed and written.
 
-1. Latencies are in milliseconds, durations in seconds, memory in mebibytes.
+1. Latencies are in milliseconds, durations in seconds, memory in megabytes of a million bytes.
 2. Of several runs the one with the median p99 is told, whole; all of them stand in the JSON.
 """
 

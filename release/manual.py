@@ -11,15 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import typer.main
-
+from docs.generate.commands import metavar, tree
 from docs.generate.meanings import meanings
 from oicp_adapter import __version__
-from oicp_adapter.cli import main as command_line
+from oicp_adapter.cli.main import NAME
 from oicp_adapter.domain.exit_codes import ExitCode
 
 PAGE: Final = Path(__file__).parents[1] / "share" / "man" / "man1" / "oicp-adapter.1"
-NAME: Final = command_line.NAME
 
 _COMPLETION: Final = ("--install-completion", "--show-completion")
 """Options whose words are Typer's, which change with its versions; the page describes completion itself."""
@@ -62,6 +60,7 @@ for the user of the current shell (bash, zsh or fish), and
 .SH SIGNALS
 SIGTERM and SIGINT stop the daemon and the servers in order;
 a second one cuts what is under way.
+On SIGHUP the daemon reads its settings again.
 """
 
 
@@ -73,58 +72,49 @@ def main() -> None:
 
 def page() -> str:
     """Return the text of the page as it is to be."""
-    root: Any = typer.main.get_command(command_line.app)
-    summary = str(root.help).rstrip(".")
+    root = next(tree())
+    summary = root.text.rstrip(".")
     # Without a date: it would change with each day on which the page is written.
     lines = [f'.TH {NAME.upper()} 1 "" "{NAME} {__version__}" "User Commands"']
     lines += _HEAD.strip().format(name=escaped(NAME), summary=text(summary[0].lower() + summary[1:])).splitlines()
-    lines += [".SH OPTIONS", *described(root), ".SH COMMANDS"]
-    for name in root.list_commands(None):
-        lines += commands((name,), root.get_command(None, name))
+    lines += [".SH OPTIONS", *described(root.parameters), ".SH COMMANDS", *commands()]
     lines += [".SH EXIT STATUS", *exit_codes(), *_TAIL.strip().format(name=escaped(NAME)).splitlines()]
     return "\n".join(lines) + "\n"
 
 
-def commands(path: Sequence[str], command: Any) -> Iterator[str]:
-    """Yield the lines of one command, or of a group and of all commands in it."""
-    if hasattr(command, "list_commands"):
-        for name in command.list_commands(None):
-            yield from commands((*path, name), command.get_command(None, name))
-        return
-    yield f".SS {synopsis(path, command.params)}"
-    yield text(str(command.help))
-    yield from described(command)
+def commands() -> Iterator[str]:
+    """Yield the lines of each command that is no group."""
+    for command in tree():
+        if not command.group:
+            yield f".SS {synopsis(command.path, command.parameters)}"
+            yield text(command.text)
+            yield from described(command.parameters)
 
 
 def synopsis(path: Sequence[str], parameters: Sequence[Any]) -> str:
     """Return a command's words, then its arguments and the options that it cannot do without."""
     words = [escaped(word) for word in path]
     needed = [each for each in parameters if each.param_type_name == "option" and each.required]
-    words += [f"{escaped(each.opts[0])} {escaped(placeholder(each))}" for each in needed]
-    words += [escaped(each.metavar) for each in parameters if each.param_type_name == "argument"]
+    words += [f"{escaped(each.opts[0])} {escaped(metavar(each))}" for each in needed]
+    words += [escaped(metavar(each)) for each in parameters if each.param_type_name == "argument"]
     return " ".join(words)
 
 
-def described(command: Any) -> Iterator[str]:
+def described(parameters: Sequence[Any]) -> Iterator[str]:
     """Yield an entry for each argument and option of a command."""
-    for each in command.params:
-        if getattr(each, "hidden", False) or set(each.opts) & set(_COMPLETION):
+    for each in parameters:
+        if set(each.opts) & set(_COMPLETION):
             continue
         yield ".TP"
         if each.param_type_name == "argument":
-            yield rf"\fI{escaped(each.metavar)}\fR"
-            yield text(each.help or "See the command.")
+            yield rf"\fI{escaped(metavar(each))}\fR"
+            yield text(each.help)
             continue
         names = ", ".join(rf"\fB{escaped(name)}\fR" for name in (*each.opts, *each.secondary_opts))
-        yield names if each.is_flag else rf"{names} \fI{escaped(placeholder(each))}\fR"
+        yield names if each.is_flag else rf"{names} \fI{escaped(metavar(each))}\fR"
         given = each.default
         shown = "" if each.is_flag or given is None or given == "" else f" The default is {given}."
         yield text(f"{each.help or ''}{shown}".strip())
-
-
-def placeholder(option: Any) -> str:
-    """Return what stands for an option's value."""
-    return str(option.metavar or option.opts[0].lstrip("-").upper().replace("-", "_"))
 
 
 def exit_codes() -> Iterator[str]:

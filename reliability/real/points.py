@@ -19,9 +19,10 @@ from typing import Final
 import psycopg
 from sqlalchemy import text
 
+from reliability.real.machine import INSERT, OPERATOR, written
 from reliability.real.process import Process, eventually
 from reliability.real.proxy import Then, Trap, Way
-from reliability.real.site import INSERT, LATE_APPLY, OPERATOR, SETTLE, Site, evse
+from reliability.real.site import LATE_APPLY, SETTLE, Site, evse
 
 FLEET: Final = 6
 EXTRA: Final = evse(90)
@@ -49,7 +50,7 @@ class Stand:
         number = self.dice.randrange(FLEET)
         status = "Faulted" if self.site.expected().get(f"DEABCE{number}") == "Occupied" else "Charging"
         with self.site.store.writing() as connection:
-            connection.execute(text(END_WINDOWS), {"now": self.site.told(datetime.now(UTC))})
+            connection.execute(text(END_WINDOWS), {"now": written(self.site.store, datetime.now(UTC))})
             connection.execute(
                 text("UPDATE evse_status SET status = :status WHERE evse_id = :evse"),
                 {"status": status, "evse": evse(number)},
@@ -60,9 +61,9 @@ class Stand:
         chosen = evse(self.dice.randrange(FLEET))
         match self.dice.randrange(4):
             case 0:
-                self.site.window(chosen, datetime.now(UTC), None)
+                self.site.window(chosen, "Maintenance", datetime.now(UTC), None)
             case 1:
-                self.site.sql(END_WINDOWS, now=self.site.told(datetime.now(UTC)))
+                self.site.sql(END_WINDOWS, now=written(self.site.store, datetime.now(UTC)))
             case _:
                 self.site.write(chosen, self.dice.choice(WORDS))
 
@@ -240,7 +241,7 @@ def in_a_full_load(at: Stand) -> Iterator[None]:
     site = at.site
     site.rest()
     assert site.processes[-1].stop() == 0
-    site.sql("UPDATE oicp_lane SET full_load_requested_at = :now", now=site.told(datetime.now(UTC)))
+    site.sql("UPDATE oicp_lane SET full_load_requested_at = :now", now=written(site.store, datetime.now(UTC)))
     delay = at.dice.uniform(0, LATE_APPLY)
     kind = at.dice.choice(("never_applied", "late_apply"))
     number = site.will(kind, action="fullLoad", silent=True, delay=delay)

@@ -5,12 +5,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Self
 
 import psycopg
+
+from reliability.real.process import eventually
 
 PROGRAM: Final = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 """Where it is installed; None: it is not."""
@@ -65,16 +66,7 @@ class Pooler:
             self._process = subprocess.Popen(
                 [PROGRAM, settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user, cwd="/"
             )
-        end = time.monotonic() + 30
-        while True:
-            try:
-                self.ask("SHOW VERSION")
-            except psycopg.OperationalError:
-                said = (self._folder / "log").read_text()
-                assert time.monotonic() < end, f"the pooler does not take connections: {said}"
-                time.sleep(0.02)
-            else:
-                return
+        eventually(self._takes_connections, told=(self._folder / "log").read_text)
 
     def stop(self) -> None:
         """End it, and every session through it."""
@@ -89,6 +81,13 @@ class Pooler:
         with closing(psycopg.connect(url, autocommit=True, connect_timeout=5)) as driver:
             cursor = psycopg.ClientCursor(driver, row_factory=psycopg.rows.dict_row)
             return cursor.execute(command).fetchall()
+
+    def _takes_connections(self) -> bool:
+        try:
+            self.ask("SHOW VERSION")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,15 +1,14 @@
 """
-A machine with a hub, a store, a fault proxy before each of them, and daemons as processes.
+A machine of one lane with a fault proxy before its hub and its store, and the books of its daemons.
 
 1. What the hub should hold is computed here, from the shared tables alone, by a table of its own.
 2. The hub's journal is the oracle of what was sent and when.
 """
 
-import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,22 +17,19 @@ from sqlalchemy import text
 
 from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.oicp.development_pki import DevelopmentPki
-from oicp_adapter.simulator.faults import Fault
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.journal import Exchange
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
-from oicp_adapter.store.engine import Store, open_store
+from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.types import read_instant
 from reliability.real.cluster import Cluster
+from reliability.real.machine import OPERATOR, Machine
 from reliability.real.nursery import Nursery
 from reliability.real.process import Process, eventually
 from reliability.real.proxy import FaultProxy
 
-OPERATOR: Final = "DE*ABC"
 TOLD: Final = {"Available": "Available", "Charging": "Occupied", "Faulted": "OutOfService"}
 """What the hub is told of the words that the writers here use."""
-
-INSERT: Final = "INSERT INTO evse_status (evse_id, operator_id, status) VALUES (:evse, :operator, :status)"
 
 SETTLE: Final = 0.2
 LATE_APPLY: Final = 4.0
@@ -56,47 +52,21 @@ class HubOfVersion(SimulatorServer):
 
 
 @dataclass(slots=True)
-class Site:
+class Site(Machine):
     """
-    Everything around the daemons of one lane.
+    A machine with one lane and all ways to and from it.
 
     Attributes:
         way: The proxy between the daemons and the hub.
         lines: The proxy between the daemons and PostgreSQL; None: the store is a SQLite file.
-        sections: The settings by section; change them before a daemon is started.
     """
 
-    folder: Path
-    nursery: Nursery
-    hub: SimulatorServer
     way: FaultProxy
-    store: Store
     lines: FaultProxy | None
-    sections: dict[str, dict[str, Any]]
-    operator: dict[str, Any]
-    processes: list[Process] = field(default_factory=list)
 
     @property
     def sqlite(self) -> bool:
         return self.lines is None
-
-    def config(self) -> Path:
-        path, beside = self.folder / "oicp-adapter.toml", self.folder / "settings.new"
-        parts = [f"[{name}]\n{_toml(values)}" for name, values in self.sections.items()]
-        beside.write_text("\n".join([*parts, f"[[operators]]\n{_toml(self.operator)}"]))
-        beside.replace(path)  # another daemon may be reading it
-        return path
-
-    def start(self) -> Process:
-        """Start a daemon without waiting for anything."""
-        arguments = ["--config", str(self.config()), "run", "--monitoring-port", "0", "--announce"]
-        process = Process(self.nursery, arguments, folder=self.folder, number=len(self.processes))
-        self.processes.append(process)
-        return process
-
-    def daemon(self) -> Process:
-        """Start a daemon and wait until it is ready."""
-        return self.start().started()
 
     def settled(self, size: int = 5) -> Process:
         """Start a daemon, give it a fleet, and wait until the hub and the books are at rest."""
@@ -104,12 +74,6 @@ class Site:
         process = self.daemon()
         self.rest()
         return process
-
-    def sql(self, statement: str, **values: Any) -> Sequence[Any]:
-        """Run a statement as another program would."""
-        with self.store.writing() as connection:
-            result = connection.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
 
     def read(self, statement: str, **values: Any) -> Sequence[Any]:
         """Return the rows that a statement gives, without a lock that anybody would notice."""
@@ -120,33 +84,8 @@ class Site:
         """Return the one value that a statement gives."""
         return self.read(statement, **values)[0][0]
 
-    def write(self, evse_id: str, status: str = "Available") -> None:
-        self.sql(
-            f"{INSERT} ON CONFLICT (evse_id) DO UPDATE SET status = excluded.status",
-            evse=evse_id,
-            operator=OPERATOR,
-            status=status,
-        )
-
-    def remove(self, evse_id: str) -> None:
-        self.sql("DELETE FROM evse_status WHERE evse_id = :evse", evse=evse_id)
-
-    def fleet(self, size: int) -> None:
-        for number in range(size):
-            self.write(evse(number))
-
-    def window(self, evse_id: str, start: datetime, end: datetime | None) -> None:
-        """Put an EVSE under maintenance."""
-        self.sql(
-            "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to)"
-            " VALUES (:evse, 'Maintenance', :start, :end)",
-            evse=evse_id,
-            start=self.told(start),
-            end=self.told(end),
-        )
-
     def expected(self) -> Mapping[str, str]:
-        """Return what the hub should hold now, by the shared tables and the clock that decides."""
+        """Return what the hub should hold now, by shared tables with windows of maintenance only, and their clock."""
         with self.store.reading() as connection:
             now = self.store.now(connection)
             rows = connection.execute(text("SELECT evse_id, status FROM evse_status")).all()
@@ -154,26 +93,12 @@ class Site:
             blocked = {row.evse_id for row in windows if _applies(row.valid_from, (row.valid_to, row.ended_at), now)}
         return {evse_key(row.evse_id): "OutOfService" if row.evse_id in blocked else TOLD[row.status] for row in rows}
 
-    def at_hub(self) -> Mapping[str, str]:
-        return dict(self.hub.hub.statuses(OPERATOR))
-
     def entries(self) -> Sequence[Exchange]:
         """Return the requests that the hub has seen, oldest first."""
         return list(self.hub.hub.journal.entries)
 
-    def requests(self) -> int:
-        return int(self.hub.hub.journal.counters["requests"])
-
     def applied(self) -> int:
         return int(self.hub.hub.journal.counters["applied"])
-
-    def arrives(self, evse_id: str, status: str) -> None:
-        """Wait until the hub shows a status."""
-        eventually(lambda: self.at_hub().get(evse_key(evse_id)) == status)
-
-    def will(self, kind: str, *, count: int | None = 1, **fault: Any) -> int:
-        """Let a fault strike at the hub."""
-        return self.hub.faults.add(Fault.model_validate({"kind": kind, "count": count, **fault}))
 
     def owed(self) -> int:
         """Return how many intents, doubts, debts and differences are in the books."""
@@ -225,18 +150,10 @@ class Site:
         rows = [self.read(f"SELECT * FROM {table}") for table in ("oicp_lane", "oicp_intent", "oicp_ledger")]
         return "\n".join(str(row) for table in rows for row in table)
 
-    def clean_up(self) -> None:
-        for process in self.processes:
-            process.clean_up()
-
     def instant(self, statement: str) -> datetime | None:
         """Return the one instant that a statement gives."""
         value = self.one(statement)
         return _instant(value) if value is not None else None
-
-    def told(self, at: datetime | None) -> datetime | str | None:
-        """Return an instant as this store's tables take it."""
-        return at.strftime("%Y-%m-%d %H:%M:%S.%f") if at is not None and self.sqlite else at
 
 
 def evse(number: int) -> str:
@@ -276,9 +193,9 @@ def opened_site(
                 folder,
                 nursery,
                 hub,
-                way,
                 store,
-                lines,
+                way=way,
+                lines=lines,
                 sections={
                     "store": {"url": through},
                     "hub": {
@@ -294,7 +211,7 @@ def opened_site(
                     },
                     "log": {"format": "json", "level": "debug"},
                 },
-                operator={"id": OPERATOR, "certificate": pair.certificate, "private_key": pair.private_key},
+                operators=[{"id": OPERATOR, "certificate": pair.certificate, "private_key": pair.private_key}],
             )
             try:
                 yield site
@@ -318,8 +235,3 @@ def _instant(value: Any) -> datetime:
     read = read_instant(value) if isinstance(value, str) else value
     assert read is not None
     return read.astimezone(UTC)
-
-
-def _toml(values: Mapping[str, Any]) -> str:
-    shown = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in shown.items())

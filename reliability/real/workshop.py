@@ -15,8 +15,9 @@ from oicp_adapter.oicp.development_pki import DevelopmentPki, create_development
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.migrate import upgrade
 from reliability.real.cluster import Cluster
+from reliability.real.machine import OPERATOR
 from reliability.real.nursery import Nursery
-from reliability.real.site import OPERATOR, Site, opened_site
+from reliability.real.site import Site, opened_site
 
 Kind = Literal["sqlite", "postgresql"]
 
@@ -74,7 +75,7 @@ def side_by_side(jobs: Mapping[str, Callable[[], None]], *, at_once: int = 8) ->
     for name, error in failed.items():
         error.add_note(f"in: {name}")
     if failed:
-        raise ExceptionGroup(f"{len(failed)} of {len(jobs)}: {', '.join(failed)}", list(failed.values()))
+        raise BaseExceptionGroup(f"{len(failed)} of {len(jobs)}: {', '.join(failed)}", list(failed.values()))
 
 
 @contextmanager

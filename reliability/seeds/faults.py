@@ -27,7 +27,7 @@ class Stage(Protocol):
     trouble: StoreTrouble
     judge: Judge
     writers: Writers
-    replicas: Sequence[Replica]
+    replicas: list[Replica]
     dice: random.Random
 
     def fired(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Injects what the hub and the way to it do wrong: FAULTS.md, `Hub` and `Network and TLS`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
@@ -231,7 +232,9 @@ def changes_during_full_load(stage: Stage) -> None:
     delay = timedelta(seconds=3)
     stage.strike("F37 changes during a full load", "delay", count=1, action="fullLoad", delay=delay)
     stage.writers.ask_for_full_load()
-    for act in (stage.writers.change, stage.writers.add, stage.writers.remove, stage.writers.change):
+    acts: tuple[Callable[[], object], ...]
+    acts = (stage.writers.change, stage.writers.add, stage.writers.remove, stage.writers.change)
+    for act in acts:
         stage.world.after(stage.dice.uniform(0.5, 8), act)
 
 

@@ -68,4 +68,4 @@ class PoisonRun(Run):
         if self.kind == "hang":
             silence += self.policy.request_timeout.total_seconds()
         attempts = PATIENCE + 2
-        return attempts * (silence + 2 * REQUEST) + sum(2**number for number in range(attempts - 1))
+        return attempts * (silence + 2 * REQUEST) + sum(2.0**number for number in range(attempts - 1))

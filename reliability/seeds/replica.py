@@ -303,7 +303,7 @@ class Replica:
                 failures = 0
             except (AdapterError, UnexpectedError) as error:
                 failures += 1
-                world.tell(self.name, f"trouble: {error or type(error).__name__}")
+                world.tell(self.name, f"trouble: {str(error) or type(error).__name__}")
                 wait = min(0.1 * 2.0**failures, _LONGEST_TROUBLE) * world.dice.random()
                 self.actor.park(wait)
                 continue
@@ -361,7 +361,7 @@ class Replica:
             ),
             LaneResources(
                 store=store,
-                client=Wire(deployment.network, self, timeout=deployment.policy.request_timeout),
+                client=Wire(deployment.network, self, timeout=deployment.policy.request_timeout),  # type: ignore[arg-type]  # all that the worker asks of it
                 telemetry=LaneTelemetry(self.lane, deployment.bench.metrics),
                 full_load_records=partial(self._full_load, scope.lane),
                 draw=deployment.world.dice.random,

@@ -38,7 +38,10 @@ class Flight:
         handed_over: The whole body left.
         answered: The hub's answer was complete and on its way.
         residue: Its first byte left long after its deadline was checked: what DESIGN §7 leaves open.
-        performed: What the hub's own book says of it; None: it did not get so far.
+        exchange: What the hub's own book says of it, from the first byte.
+        effect: Of the fault that struck it.
+        answer: Of the hub; None: it has not dealt with it.
+        answer_at: When that answer arrives, in microseconds of true time; None as above.
     """
 
     lane: str

@@ -47,7 +47,7 @@ class World:
         self.clock_step = timedelta()
         self.dice = random.Random(f"schedule {seed}")
         self.lines: list[str] = []
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = count()
         self._performed = 0
 
@@ -68,7 +68,7 @@ class World:
         """Add a line to the trace."""
         self.lines.append(f"{self.now / 1e6:12.6f} {who:<9} {what}")
 
-    def after(self, seconds: float, event: Callable[[], None]) -> None:
+    def after(self, seconds: float, event: Callable[[], object]) -> None:
         """Let something happen later."""
         heapq.heappush(self._events, (self.now + max(0, round(seconds * 1e6)), next(self._numbers), event))
 

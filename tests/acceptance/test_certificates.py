@@ -84,5 +84,5 @@ def test_half_a_file_and_a_file_that_is_gone_leave_the_old_pair_in_use(site, eve
         status = ("Faulted", "Charging")[number]
         site.write("DE*ABC*E1", status)
         site.arrives("DE*ABC*E1", ("OutOfService", "Occupied")[number])
-    assert daemon.child.poll() is None
+    assert daemon.get("/livez") == (200, "ok\n")
     assert daemon.log("certificate.replaced") == []

@@ -74,11 +74,11 @@ def test_a_certificate_for_servers_does_not_keep_the_daemon_from_starting(site):
 
 
 @pytest.fixture
-def narrow_url(site_server):
+def narrow_url(server_url):
     """A database in which a role has what `check` asks for and nothing else; the URLs of its owner and of the role."""
-    with closing(psycopg.connect(site_server, autocommit=True)) as admin:
+    with closing(psycopg.connect(server_url, autocommit=True)) as admin:
         admin.execute("CREATE DATABASE narrow")
-        url = make_url(site_server).set(database="narrow")
+        url = make_url(server_url).set(database="narrow")
         owner = url.render_as_string(hide_password=False)
         with open_store(owner) as store:
             upgrade(store)

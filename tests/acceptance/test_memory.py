@@ -11,7 +11,7 @@ LEEWAY = 10.0
 
 def peak(process) -> float:
     """Return the most memory that a process has held, in megabytes."""
-    (line,) = [each for each in Path(f"/proc/{process.child.pid}/status").read_text().splitlines() if "VmHWM" in each]
+    (line,) = [each for each in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "VmHWM" in each]
     return int(line.split()[1]) / 1024
 
 

@@ -38,11 +38,11 @@ def as_role(url, role):
 
 
 @pytest.fixture
-def store_url(site_server):
+def store_url(server_url):
     """A database of this test's own, with the tables of a charge point system and the roles of the guide."""
-    with closing(psycopg.connect(site_server, autocommit=True)) as admin:
+    with closing(psycopg.connect(server_url, autocommit=True)) as admin:
         admin.execute("CREATE DATABASE own")
-        url = make_url(site_server).set(database="own").render_as_string(hide_password=False)
+        url = make_url(server_url).set(database="own").render_as_string(hide_password=False)
         with closing(psycopg.connect(url, autocommit=True)) as own:
             for block in (TABLES, *guide("Views with our columns"), guide("Roles")[0]):
                 own.execute(block)

@@ -9,23 +9,15 @@ import pytest
 
 
 @pytest.fixture
-def daemon(site, eventually):
+def daemon(site):
     """A daemon with three EVSEs of its one operator at the hub."""
-    site.fleet(3)
-    made = site.daemon()
-    eventually(lambda: made.log("push.acknowledged", action="fullLoad"))
-    return made
-
-
-def add_operator(site):
-    pair = site.pki.clients["DE*XYZ"]
-    site.operators.append({"id": "DE*XYZ", "certificate": pair.certificate, "private_key": pair.private_key})
+    return site.loaded()
 
 
 def test_an_operator_comes_and_goes_by_a_change_of_the_file_alone(site, daemon, eventually):
     pushes = daemon.metric("pushes_total", action="fullLoad")
     site.fleet(2, "DE*XYZ")
-    add_operator(site)
+    site.add_operator("DE*XYZ")
     site.config()
     eventually(lambda: len(site.at_hub("DE*XYZ")) == 2)
     eventually(lambda: daemon.log("config.reloaded"))

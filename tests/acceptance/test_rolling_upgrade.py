@@ -3,16 +3,15 @@
 import itertools
 import shutil
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 import oicp_adapter
 from oicp_adapter.store.engine import open_store
-from oicp_adapter.store.migrate import check, upgrade
+from oicp_adapter.store.migrate import check
 
 EXPAND = """
 import sqlalchemy as sa
@@ -39,15 +38,9 @@ STORE_WRONG = 69
 
 
 @pytest.fixture
-def store_url(site_server):
-    """A migrated database of its own, since this test migrates it further."""
-    with closing(psycopg.connect(site_server, autocommit=True)) as admin:
-        admin.execute("DROP DATABASE IF EXISTS rolling")
-        admin.execute("CREATE DATABASE rolling")
-    own = make_url(site_server).set(database="rolling").render_as_string(hide_password=False)
-    with open_store(own) as store:
-        upgrade(store)
-    return own
+def store_url(pg_url):
+    """PostgreSQL, where there can be replicas."""
+    return pg_url
 
 
 @pytest.fixture
@@ -103,7 +96,7 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
         first = next(process for process in old if process.log("lane.taken"))
         (second,) = (process for process in old if process is not first)
 
-        site.release = releases["next"]
+        site.starter.release = releases["next"]
         migrated = site.command("db", "upgrade")
         assert migrated.returncode == 0, migrated.stderr
         assert first.stop() == 0
@@ -112,16 +105,16 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
         assert second.stop() == 0
         taken_by(third)
 
-        site.release = None
+        site.starter.release = None
         fourth = site.daemon()  # who takes the upgrade back is not shut out
         assert third.stop() == 0
         taken_by(fourth)
 
-        site.release = releases["next"]
+        site.starter.release = releases["next"]
         fifth = site.daemon()
         assert fourth.stop() == 0
         taken_by(fifth)
-        site.release = releases["after next"]
+        site.starter.release = releases["after next"]
         migrated = site.command("db", "upgrade")
         assert migrated.returncode == 0, migrated.stderr
     wanted = {"Charging": "Occupied", "Available": "Available", "Faulted": "OutOfService"}
@@ -130,7 +123,7 @@ def test_replicas_are_replaced_by_a_later_release_under_load_and_back_again(site
     assert site.hub.hub.journal.counters["overlaps"] == 0
     assert not [line for process in site.processes for line in process.log("lane.trouble")]
 
-    site.release = None
+    site.starter.release = None
     late = site.start()  # the oldest release of all
     assert late.ended() == STORE_WRONG
     assert "newer" in late.text()

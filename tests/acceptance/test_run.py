@@ -15,11 +15,10 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request, store_url):
     """Each kind of store."""
-    return store_url if request.param == "sqlite" else request.getfixturevalue("site_server")
+    return store_url if request.param == "sqlite" else request.getfixturevalue("pg_url")
 
 
 def test_statuses_arrive_are_acknowledged_and_stay_equal(site, eventually):
-    site.sql("DELETE FROM evse_status")
     site.fleet(5)
     site.write("DE*ABC*E1", "Charging")
     daemon = site.daemon()
@@ -125,7 +124,7 @@ def test_the_log_is_json_names_the_process_id_and_holds_no_secret(site, eventual
     }
     for line in daemon.log():
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["timestamp"])
-    everything = daemon.text() + daemon.announced.decode()
+    everything = daemon.text() + daemon.output()
     assert site.secret not in everything
     assert "PRIVATE KEY" not in everything
     assert issued.private_key.read_text().splitlines()[2] not in everything

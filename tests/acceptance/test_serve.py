@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import httpx
@@ -122,6 +121,4 @@ def test_it_goes_on_while_the_hub_and_the_daemon_are_away(site, serving):
     made = json.loads(site.command("token", "create", "ann", "--role", "operator", "--json").stdout)
     site.hub.stop()
     with serving("--port", "0") as (url, _):
-        began = time.monotonic()
         assert get(f"{url}/v2/evses/DE*ABC*E0", token=made["token"])[0] == 200
-        assert time.monotonic() - began < PATIENCE

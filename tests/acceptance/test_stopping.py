@@ -11,12 +11,9 @@ import pytest
 
 
 @pytest.fixture
-def quiet(site, eventually):
+def quiet(site):
     """A daemon with three EVSEs at the hub and nothing to do."""
-    site.fleet(3)
-    daemon = site.daemon()
-    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
-    return daemon
+    return site.loaded()
 
 
 def hang(site, eventually):
@@ -28,12 +25,10 @@ def hang(site, eventually):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_daemon_ends_without_waiting_for_any_time_out(site, eventually, number):
+def test_an_idle_daemon_ends_without_waiting_for_any_time_out(site, number):
     site.sections["hub"]["request_timeout"] = 60.0
     site.sections["push"]["lease"] = 120.0
-    site.fleet(3)
-    daemon = site.daemon()
-    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
+    daemon = site.loaded()
     asked = time.monotonic()
     daemon.send(number)
     assert daemon.ended() == 0
@@ -105,14 +100,14 @@ def test_a_kill_during_a_push_loses_nothing(site, quiet, eventually, fault):
 def test_a_second_daemon_on_the_same_sqlite_store_is_refused(site, quiet):
     second = site.start()
     assert second.ended() == 75
-    assert f"is held by process {quiet.child.pid}" in second.text()
+    assert f"is held by process {quiet.pid}" in second.text()
     assert quiet.get("/livez")[0] == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_daemon_that_still_starts_ends_in_order(site, eventually, number):
     starting = site.start()
-    eventually(lambda: catches(starting.child.pid, signal.SIGTERM) and catches(starting.child.pid, number), every=0.001)
+    eventually(lambda: catches(starting.pid, signal.SIGTERM) and catches(starting.pid, number), every=0.001)
     starting.send(number)
     assert starting.ended() == 0
     assert f"{number.name} before the daemon ran" in starting.text()

@@ -60,9 +60,7 @@ def traced(collector, monkeypatch):
 
 
 def test_a_change_is_followed_to_its_acknowledgement_and_the_log_leads_there(site, traced, eventually):
-    site.fleet(3)
-    daemon = site.daemon()
-    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
+    daemon = site.loaded()
     changed = time.time_ns()
     site.write("DE*ABC*E1", "Faulted")
     (told,) = eventually(lambda: daemon.log("push.acknowledged", action="update"))
@@ -79,12 +77,10 @@ def test_a_change_is_followed_to_its_acknowledgement_and_the_log_leads_there(sit
     assert daemon.stop() == 0
 
 
-def test_what_a_stop_finds_unsent_is_sent(site, traced, eventually, monkeypatch):
+def test_what_a_stop_finds_unsent_is_sent(site, traced, monkeypatch):
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "sidecar-7")
-    site.fleet(3)
-    daemon = site.daemon()
-    eventually(lambda: daemon.log("push.acknowledged", action="fullLoad"))
+    daemon = site.loaded()
     assert traced.spans == []
     assert daemon.stop() == 0
     assert "push fullLoad" in {span.name for span in traced.spans}

@@ -17,14 +17,6 @@ from oicp_adapter.domain.access import EVERYTHING, Actor
 from oicp_adapter.serving import BackgroundServer
 from oicp_adapter.settings import OperatorSettings, Settings
 from oicp_adapter.store.engine import Store
-from tests.contract.conftest import (  # noqa: F401 - the same stores as there
-    migrated_database,
-    pg_store,
-    pg_url,
-    server_url,
-    sqlite_store,
-    store,
-)
 
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Never used; else each client would read the system's authorities, which takes longer than most tests."""
@@ -51,7 +43,7 @@ def soon(**after: float) -> str:
 
 
 @pytest.fixture
-def desk(store: Store) -> Desk:  # noqa: F811 - it is the fixture
+def desk(store: Store) -> Desk:
     with store.writing() as connection:
         for evse_id, (location, charge_box) in FLEET.items():
             connection.execute(

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,11 @@ import pytest
 from oicp_adapter.api.app import api_app
 from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.serving import BackgroundServer
+from reliability.real.process import eventually
 from tests.api.conftest import WINDOWS, soon
 
 CLIENTS = Path(__file__).parents[2] / "docs" / "clients"
 BOOKING = f"{WINDOWS}/by-reference/B%2017%2Fx"
-
-
-def eventually(look, *, within=60.0):
-    end = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
-    return found
 
 
 def environment(address, text, **other):

@@ -1,13 +1,7 @@
 """Opens the operator page in a real browser, over a real store, with the real hub and daemon where they are needed."""
 
-import json
-import os
-import select
 import shutil
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +12,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sqlalchemy import text
 
 from oicp_adapter.control.access import NewToken, create_token
 from oicp_adapter.control.desk import Desk, desk_of
@@ -31,6 +24,9 @@ from oicp_adapter.simulator.faults import Fault
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
 from oicp_adapter.store.engine import Store, open_store
+from reliability.real.interpreter import Interpreter
+from reliability.real.machine import run_sql, settings_text, written
+from reliability.real.process import Process, eventually
 
 PATIENCE = 30.0
 ROOT = Actor("root", None, EVERYTHING)
@@ -57,9 +53,7 @@ class House:
 
     def sql(self, statement: str, **values: Any) -> Sequence[Any]:
         """Run a statement as another program would."""
-        with self.store.writing() as connection:
-            result = connection.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
+        return run_sql(self.store, statement, values)
 
     def evse(
         self,
@@ -92,8 +86,8 @@ class House:
             " VALUES (:evse, :kind, :start, :end, :reason) RETURNING id",
             evse=evse_id,
             kind=kind,
-            start=_text(start),
-            end=_text(end) if end is not None else None,
+            start=written(self.store, start),
+            end=written(self.store, end),
             reason=reason,
         )
         return int(rows[0][0])
@@ -230,23 +224,19 @@ def _enter() -> Callable[..., None]:
 def _settings(folder: Path, pki: DevelopmentPki, hub_url: str) -> Path:
     pair = pki.clients["DE*ABC"]
     sections: Mapping[str, Mapping[str, Any]] = {
-        "[store]": {"url": f"sqlite:///{folder}/store.db"},
-        "[hub]": {"url": hub_url, "ca_file": str(pki.hub_ca.certificate), "request_timeout": 2.0},
-        "[push]": {"settle": 0.3, "late_apply": 3.0, "lease": 2.0},
-        "[monitoring]": {"port": 0},
-        "[[operators]]": {
-            "id": "DE*ABC",
-            "name": "ABC technologies",
-            "certificate": str(pair.certificate),
-            "private_key": str(pair.private_key),
-        },
+        "store": {"url": f"sqlite:///{folder}/store.db"},
+        "hub": {"url": hub_url, "ca_file": pki.hub_ca.certificate, "request_timeout": 2.0},
+        "push": {"settle": 0.3, "late_apply": 3.0, "lease": 2.0},
+        "monitoring": {"port": 0},
     }
-    lines = [
-        "\n".join([heading, *(f"{key} = {json.dumps(value)}" for key, value in values.items())])
-        for heading, values in sections.items()
-    ]
+    operator = {
+        "id": "DE*ABC",
+        "name": "ABC technologies",
+        "certificate": pair.certificate,
+        "private_key": pair.private_key,
+    }
     path = folder / "oicp-adapter.toml"
-    path.write_text("\n".join(lines))
+    path.write_text(settings_text(sections, [operator]))
     return path
 
 
@@ -264,45 +254,12 @@ def _running(server: ControlServer) -> Iterator[None]:
 
 def _daemon(opened: ExitStack, config: Path, folder: Path) -> int:
     """Start `oicp-adapter run`, wait until it is ready, and return the port of its metrics."""
-    line = [sys.executable, "-m", "oicp_adapter", "--config", str(config), "run", "--announce"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OICP_ADAPTER_")}
-    with (folder / "daemon.log").open("wb") as log:
-        child = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder
-        )
-
-    def end() -> None:
-        child.terminate()
-        try:
-            child.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        child.stdout.close()
-
-    opened.callback(end)
-    announced = b""
-    while not announced.endswith(b"\n"):
-        assert select.select([child.stdout], [], [], PATIENCE)[0], "the daemon announced nothing"
-        piece = os.read(child.stdout.fileno(), 65536)
-        assert piece, (folder / "daemon.log").read_text()
-        announced += piece
-    return int(json.loads(announced)["monitoring"].rpartition(":")[2])
-
-
-def eventually(look: Callable[[], Any], *, within: float = PATIENCE, every: float = 0.05) -> Any:
-    """Return the first true answer; fail when none came in time."""
-    end = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < end, f"{look} gave {found!r} for {within} s"
-        time.sleep(every)
-    return found
+    daemon = Process(Interpreter(), ["--config", str(config), "run", "--announce"], folder=folder, number=0)
+    opened.callback(daemon.clean_up)
+    daemon.started()
+    return int(str(daemon.url).rpartition(":")[2])
 
 
 @pytest.fixture(name="eventually", scope="session")
 def _eventually() -> Callable[..., Any]:
     return eventually
-
-
-def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

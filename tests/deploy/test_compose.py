@@ -18,7 +18,8 @@ import yaml
 
 from oicp_adapter.daemon.crew import STOP_MARGIN
 from oicp_adapter.settings import HubSettings
-from tests.deploy.conftest import PATIENCE, ROOT, Programs, accept, eventually, read_json, unknown_variables
+from reliability.real.process import eventually
+from tests.deploy.conftest import PATIENCE, ROOT, Programs, accept, read_json, unknown_variables
 
 FILE = ROOT / "deploy" / "compose.yaml"
 OURS = "oicp-adapter:local"

@@ -1,7 +1,6 @@
 """A hub that answers with whatever a test gives it, commands in this process, and what no output may hold."""
 
 import http.server
-import json
 import os
 import socket
 import ssl
@@ -18,7 +17,8 @@ from typer.testing import CliRunner
 from oicp_adapter.cli.main import app
 from oicp_adapter.oicp.development_pki import DevelopmentPki, KeyPair
 from oicp_adapter.simulator.tls import server_context
-from reliability.real.site import OPERATOR, Site
+from reliability.real.machine import OPERATOR
+from reliability.real.site import Site
 from reliability.real.workshop import Workshop, opened_workshop
 
 ACKNOWLEDGED = b'{"Result": true, "StatusCode": {"Code": "000"}}'
@@ -175,21 +175,6 @@ def commands() -> Callable[[Path], Sequence[Sequence[str]]]:
         return [("--config", str(config), "--debug", *command) for command in reading]
 
     return of
-
-
-def toml(sections: Mapping[str, Mapping[str, object]], operator: Mapping[str, object]) -> str:
-    """Return settings as a file has them."""
-
-    def lines(values: Mapping[str, object]) -> str:
-        return "".join(f"{key} = {json.dumps(str(v) if isinstance(v, Path) else v)}\n" for key, v in values.items())
-
-    parts = [f"[{name}]\n{lines(values)}" for name, values in sections.items()]
-    return "\n".join([*parts, f"[[operators]]\n{lines(operator)}"])
-
-
-@pytest.fixture(name="toml", scope="session")
-def _toml() -> Callable[..., str]:
-    return toml
 
 
 @pytest.fixture(name="answer", scope="session")

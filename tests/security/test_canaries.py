@@ -32,7 +32,7 @@ def locked(site, workshop):
     path = site.folder / "locked.key"
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
     path.chmod(0o600)
-    site.operator |= {"private_key": path, "private_key_password": KEY_PASSWORD}
+    site.operators[0] |= {"private_key": path, "private_key_password": KEY_PASSWORD}
     return canaries(path, pair.private_key)
 
 
@@ -181,7 +181,7 @@ def test_a_store_that_goes_away_does_not_make_the_daemon_tell_its_password(works
 
 
 def test_a_wrong_password_of_a_key_is_told_without_showing_any(site, locked, call, commands):
-    site.operator["private_key_password"] = WRONG_PASSWORD
+    site.operators[0]["private_key_password"] = WRONG_PASSWORD
     told = [call(*line) for line in commands(site.config())]
     assert any("does not open with the given password" in str(said) for said in told)
     assert leaks("\n".join(map(str, told)), locked) == []

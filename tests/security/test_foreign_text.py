@@ -157,7 +157,7 @@ def test_names_in_a_certificate_forge_no_line(site, workshop, call, commands, tm
         named, not_before=now - timedelta(hours=1), not_after=now + timedelta(days=60)
     )
     pair = issued.write(KeyPair(tmp_path / "odd.pem", tmp_path / "odd.key"))
-    site.operator |= {"certificate": pair.certificate, "private_key": pair.private_key}
+    site.operators[0] |= {"certificate": pair.certificate, "private_key": pair.private_key}
     lines = [*commands(site.config()), ("certs", "show", str(pair.certificate))]
     for line in [*lines, ("certs", "show", str(pair.certificate), "--json")]:
         said = str(call(*line))

@@ -213,12 +213,11 @@ CALM = {"settle": 10.0, "late_apply": 600.0, "lease": 20.0}
 
 
 @contextmanager
-def daemon(site, toml, environment):
+def daemon(site, environment):
     """Run a daemon as a process of its own, since OpenSSL reads its environment once; yields its log."""
-    config, errors = site.folder / "hostile.toml", site.folder / "hostile.log"
+    errors = site.folder / "hostile.log"
     site.sections |= {"full_load": {"at": ""}, "push": CALM}
-    config.write_text(toml(site.sections, site.operator))
-    arguments = [sys.executable, "-m", "oicp_adapter", "--config", str(config), "run", "--monitoring-port", "0"]
+    arguments = [sys.executable, "-m", "oicp_adapter", "--config", str(site.config()), "run", "--monitoring-port", "0"]
     with errors.open("wb") as output:
         child = subprocess.Popen(arguments, stderr=output, stdin=subprocess.DEVNULL, env=environment, cwd=site.folder)
     try:
@@ -230,13 +229,13 @@ def daemon(site, toml, environment):
 
 
 @pytest.mark.parametrize("what", ["an authority nobody trusts", "another host"])
-def test_no_environment_makes_the_daemon_send_to_another_hub(site, toml, tmp_path, strangers, what):
+def test_no_environment_makes_the_daemon_send_to_another_hub(site, tmp_path, strangers, what):
     hub, authority, ca_file = strangers(what)
     site.sections["hub"] |= {"url": hub.url, "ca_file": ca_file}
-    site.operator["private_key_password"] = "canary-3b7e"
+    site.operators[0]["private_key_password"] = "canary-3b7e"
     site.fleet(2)
     with socket.create_server(("127.0.0.1", 0)) as proxy:
-        with daemon(site, toml, hostile(tmp_path, authority, proxy.getsockname()[1])) as log:
+        with daemon(site, hostile(tmp_path, authority, proxy.getsockname()[1])) as log:
             eventually(lambda: '"reason": "tls"' in log.read_text())
         proxy.setblocking(False)  # noqa: FBT003 - the standard library's signature
         with pytest.raises(BlockingIOError):
@@ -247,11 +246,11 @@ def test_no_environment_makes_the_daemon_send_to_another_hub(site, toml, tmp_pat
     assert "canary-3b7e" not in log.read_text()
 
 
-def test_in_the_same_environment_the_daemon_does_send_to_its_own_hub(site, scripted, toml, tmp_path, evil):
+def test_in_the_same_environment_the_daemon_does_send_to_its_own_hub(site, scripted, tmp_path, evil):
     hub = scripted()
     site.sections["hub"]["url"] = hub.url
     site.fleet(2)
-    with daemon(site, toml, hostile(tmp_path, evil[0], 9)):
+    with daemon(site, hostile(tmp_path, evil[0], 9)):
         eventually(lambda: hub.bodies)
 
 
@@ -262,11 +261,10 @@ def test_no_configuration_of_openssl_replaces_the_authorities(workshop, scripted
     stranger = scripted(pair=hub)
     pair = workshop.pki.clients["DE*ABC"]
     code = f"""
-import time
 from datetime import timedelta
 from pathlib import Path
 from oicp_adapter.oicp.client_identity import ClientIdentity
-from oicp_adapter.oicp.client import HubClient, PushRequest
+from oicp_adapter.oicp.client import HubClient, PushRequest, boottime
 from oicp_adapter.sync.model import Action
 identity = ClientIdentity(
     certificate=Path({str(pair.certificate)!r}), private_key=Path({str(pair.private_key)!r}),
@@ -274,7 +272,7 @@ identity = ClientIdentity(
 )
 client = HubClient(base_url={stranger.url!r}, identity=identity, request_timeout=timedelta(seconds=5))
 request = PushRequest(Action.UPDATE, "DE*ABC", "ABC", [], 0)
-print(client.push(request, send_before=time.monotonic() + 5).fault)
+print(client.push(request, send_before=boottime() + 5).fault)
 client.close()
 """
     environment = hostile(tmp_path, authority, 9, more=more.format(ca=authority.certificate))

@@ -35,6 +35,7 @@ from oicp_adapter.store.lanes import LaneStore
 from oicp_adapter.store.scope import LaneScope
 from oicp_adapter.sync.answers import Answer, Progress, TransportFault
 from oicp_adapter.sync.model import Action, Entry, Policy, Position
+from reliability.real.machine import run_sql, written
 
 REQUEST_TIMEOUT = timedelta(seconds=30)
 POLICY: Mapping[str, Any] = {
@@ -263,9 +264,7 @@ class Bench:
 
     def sql(self, statement: str, **values: Any) -> Sequence[Any]:
         """Run a statement as another program would, in a transaction of its own."""
-        with self.store.writing() as connection:
-            result = connection.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
+        return run_sql(self.store, statement, values)
 
     def write(self, evse_id: str, status: str = "Available", operator: str = "DE*ABC") -> None:
         self.sql(
@@ -288,13 +287,9 @@ class Bench:
             "INSERT INTO temporary_status (evse_id, status, valid_from, valid_to) VALUES (:evse, :kind, :start, :end)",
             evse=evse_id,
             kind=kind,
-            start=self.instant(start),
-            end=self.instant(end) if end is not None else None,
+            start=written(self.store, start),
+            end=written(self.store, end),
         )
-
-    def instant(self, at: datetime) -> datetime | str:
-        """Return an instant as another program writes it."""
-        return at if self.store.dialect == "postgresql" else at.strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def without_triggers(self, statement: str) -> None:
         """Change the shared tables so that no hint tells of it."""

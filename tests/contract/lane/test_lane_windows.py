@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from oicp_adapter.sync.plan import REPEATED_AT_ONCE
+from reliability.real.machine import written
 
 SECOND = timedelta(seconds=1)
 
@@ -87,7 +88,7 @@ def test_a_window_ended_before_its_time_ends_at_the_hub_too(bench, lane, start):
     bench.window("DE*ABC*E1", "Blocked", bench.clock.now(), start)
     lane.quiet()
     assert lane.at_hub()["DEABCE1"] == "Occupied"
-    ended = bench.instant(bench.clock.now())
+    ended = written(bench.store, bench.clock.now())
     bench.sql("UPDATE temporary_status SET ended_at = :at, ended_by = 'ann'", at=ended)
     lane.quiet()
     assert lane.at_hub()["DEABCE1"] == "Available"

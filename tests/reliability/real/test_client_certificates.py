@@ -8,9 +8,9 @@ import pytest
 
 from oicp_adapter.oicp.development_pki import Authority, KeyPair
 from reliability.real.judge import judge
+from reliability.real.machine import OPERATOR
 from reliability.real.points import FLEET, evse, stand_at
 from reliability.real.process import eventually
-from reliability.real.site import OPERATOR
 from reliability.real.workshop import side_by_side
 
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
@@ -36,7 +36,7 @@ def used(site, pair):
     files = pair_in(site, "used")
     for source, target in zip(files_of(pair), files_of(files), strict=True):
         shutil.copy(source, target)
-    site.operator |= {"certificate": files.certificate, "private_key": files.private_key}
+    site.operators[0] |= {"certificate": files.certificate, "private_key": files.private_key}
     return files
 
 
@@ -165,7 +165,7 @@ def rotated(site, pki, order):
         first = issued(site, pki, "first")
         (site.folder / "current").symlink_to(first.certificate.parent)
         files = KeyPair(site.folder / "current" / "client.pem", site.folder / "current" / "client.key")
-        site.operator |= {"certificate": files.certificate, "private_key": files.private_key}
+        site.operators[0] |= {"certificate": files.certificate, "private_key": files.private_key}
     else:
         files = used(site, issued(site, pki, "first"))
     daemon = site.settled(FLEET)

@@ -42,7 +42,7 @@ def jumped(site, shift):
     stand = stand_at(site, str(shift))
     stand.warm()
     now = site.store.now()
-    site.window(evse(3), now + timedelta(seconds=3), now + timedelta(minutes=30))
+    site.window(evse(3), "Maintenance", now + timedelta(seconds=3), now + timedelta(minutes=30))
     site.write(evse(4), "Faulted")
     site.will("answer_lost")
     stand.change()

@@ -3,27 +3,26 @@
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from reliability.real.cluster import Cluster
-from reliability.real.process import Process, eventually
+from reliability.real.interpreter import Interpreter
+from reliability.real.process import PATIENCE, Process, eventually
 from reliability.real.site import Site, evse
 
 FLEET = 4
 
 
 def command(site: Site, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    line = [sys.executable, "-m", "oicp_adapter", "--config", str(site.config()), *arguments]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, cwd=site.folder)
+    return Interpreter().run(["--config", str(site.config()), *arguments], folder=site.folder, within=PATIENCE)
 
 
 def refuses(daemon: Process) -> bool:
     """Tell whether a daemon says that the store is not its lane's."""
-    if daemon._announced() is None:
+    if daemon.url is None:
         return False
     code, said = daemon.get("/readyz")
     return code == 503 and "knows another store" in said

@@ -10,7 +10,7 @@ KILLS = 105
 
 @pytest.mark.timeout(600)
 def test_a_daemon_killed_at_each_point_and_at_random_loses_nothing(workshop, store):
-    tally = kill_all(lambda _: workshop.site(store), kills=KILLS, sites=6 if store == "sqlite" else 10, seed=len(store))
+    tally = kill_all(lambda: workshop.site(store), kills=KILLS, sites=6 if store == "sqlite" else 10, seed=len(store))
     assert tally.kills.total() + tally.passed_by.total() == KILLS
     assert tally.kills.total() >= KILLS * 0.9, f"a point that is passed by is not shown to be survived: {tally}"
     assert set(tally.kills) == {RANDOM, *(point.name for point in POINTS if point.sqlite or store == "postgresql")}

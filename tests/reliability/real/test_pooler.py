@@ -47,7 +47,7 @@ def test_replicas_work_take_over_and_leave_nothing_behind_in_a_session(pooled, w
         site.write(evse(number), status)
         site.arrives(evse(number), {"Faulted": "OutOfService", "Charging": "Occupied"}.get(status, status))
     now = site.instant("SELECT now()")
-    site.window(evse(2), now, now + timedelta(seconds=3))
+    site.window(evse(2), "Maintenance", now, now + timedelta(seconds=3))
     site.arrives(evse(2), "OutOfService")
     site.arrives(evse(2), "Available")
     for number in range(2):

@@ -1,11 +1,8 @@
 """A health check asks whoever is to live, says why it does not, and asks nobody else."""
 
-import http.server
 import os
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
 
 import pytest
 from typer.testing import CliRunner
@@ -13,34 +10,7 @@ from typer.testing import CliRunner
 from oicp_adapter.cli.healthcheck import address
 from oicp_adapter.cli.main import app
 from oicp_adapter.domain.errors import WrongArgumentError
-
-
-@contextmanager
-def server(answers):
-    """Serve *answers*, status and body by path, and list what was asked."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            status, body = answers[self.path]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    listening = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield listening.server_port, asked
-    finally:
-        listening.shutdown()
-        thread.join()
-        listening.server_close()
+from tests.unit.web_server import web_server
 
 
 def call(*arguments, port=None, code):
@@ -52,32 +22,32 @@ def call(*arguments, port=None, code):
 
 
 def test_it_asks_whether_the_daemon_lives_and_nothing_else():
-    with server({"/livez": (200, b"ok\n")}) as (port, asked):
+    with web_server({"/livez": (200, b"ok\n")}) as (port, asked):
         assert call(port=port, code=0) == ""
     assert asked == ["/livez"]
 
 
 def test_it_asks_whether_the_daemon_is_ready_when_that_is_wanted():
-    with server({"/readyz": (503, b"starting: the store was not read yet\n")}) as (port, asked):
+    with web_server({"/readyz": (503, b"starting: the store was not read yet\n")}) as (port, asked):
         said = call("--ready", port=port, code=69)
     assert asked == ["/readyz"]
     assert "503: starting: the store was not read yet" in said
 
 
 def test_it_asks_the_address_that_is_named():
-    with server({"/openapi.json": (200, b"{}")}) as (port, asked):
+    with web_server({"/openapi.json": (200, b"{}")}) as (port, asked):
         call("--url", f"http://127.0.0.1:{port}/openapi.json", code=0)
     assert asked == ["/openapi.json"]
 
 
 def test_nobody_there_is_not_well():
-    with server({}) as (port, _):
+    with web_server({}) as (port, _):
         pass
     assert "no answer" in call(port=port, code=69)
 
 
 def test_no_proxy_is_asked():
-    with server({"/livez": (200, b"ok\n")}) as (port, asked), server({}) as (proxy, told):
+    with web_server({"/livez": (200, b"ok\n")}) as (port, asked), web_server({}) as (proxy, told):
         environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{proxy}", "no_proxy": ""}
         line = [sys.executable, "-m", "oicp_adapter", "healthcheck", "--url", f"http://127.0.0.1:{port}/livez"]
         subprocess.run(line, env=environment, check=True, timeout=60)

@@ -1,9 +1,7 @@
 """A daemon in a thread, around lanes without threads and a clock that the test sets."""
 
 import threading
-import time
 import urllib.error
-import urllib.request
 from datetime import timedelta
 
 import pytest
@@ -16,9 +14,9 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.service_manager import ServiceManager
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.settings import MonitoringSettings, PushSettings, Settings
+from reliability.real.process import DIRECT, eventually
 
 PATIENCE = 10.0
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class FakeLane:
@@ -189,14 +187,6 @@ def daemon(log):
     for case in made:
         if case.thread.is_alive():
             case.stop()
-
-
-def eventually(look):
-    end = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
-    return found
 
 
 def with_push(case, **values):

@@ -11,7 +11,8 @@ from oicp_adapter.daemon.crew import STALL, STOP_MARGIN
 from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.domain.identifiers import operator_key
 from oicp_adapter.settings import LogSettings, MonitoringSettings, PushMode, PushSettings
-from tests.unit.daemon.conftest import DIRECT, PATIENCE, FakeLane, events, eventually, with_push
+from reliability.real.process import DIRECT, eventually
+from tests.unit.daemon.conftest import PATIENCE, FakeLane, events, with_push
 
 
 def test_lanes_of_new_settings_start_after_those_of_the_same_account(daemon, log):

@@ -1,8 +1,6 @@
 """What the hub's admin endpoint and the daemon's metrics are understood to say."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from prometheus_client import generate_latest
@@ -10,31 +8,17 @@ from prometheus_client import generate_latest
 from oicp_adapter.daemon.metrics import Metrics as DaemonMetrics
 from oicp_adapter.demo.endpoints import ask_held, ask_metrics, ask_ready, ask_requests
 from oicp_adapter.sync.model import LaneState
+from tests.unit.web_server import web_server
 
 NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture
 def server():
+    """The URL of a server, and its answers, which a test fills in."""
     answers = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, body = answers.get(self.path.partition("?")[0], (404, b"nothing here"))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}", answers
-        listening.shutdown()
-        thread.join()
+    with web_server(answers) as (port, _):
+        yield f"http://127.0.0.1:{port}", answers
 
 
 def test_the_state_of_each_lane_is_read_from_the_daemons_own_metrics(server):
