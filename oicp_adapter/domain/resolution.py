@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from oicp_adapter.domain.statuses import (
     USABILITY,
@@ -14,8 +15,10 @@ from oicp_adapter.domain.statuses import (
 )
 from oicp_adapter.domain.windows import Window
 
-_REPLACES = frozenset({TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING})
-_ORDER = {kind: place for place, kind in enumerate(TemporaryStatus)}
+PRECEDENCE: Final = {kind: place for place, kind in enumerate(TemporaryStatus)}
+"""Of the windows that apply, that of the kind with the smallest number wins."""
+
+_REPLACES: Final = frozenset({TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,12 @@ def resolve(technical: str, windows: Sequence[Window], now: datetime, mapping: S
     charger = parsed or Status.UNKNOWN
     winner = min(
         (window for window in windows if window.applies(now)),
-        key=lambda window: (_ORDER[window.kind], -window.valid_from.timestamp(), -window.id),
+        key=lambda window: (PRECEDENCE[window.kind], -window.valid_from.timestamp(), -window.id),
         default=None,
     )
     effective = charger
-    if winner is not None:
-        temporary = Status(winner.kind.value)
-        if winner.kind in _REPLACES or _at_most_as_usable(mapping.oicp(temporary), mapping.oicp(charger)):
-            effective = temporary
+    if winner is not None and prevails(winner.kind, mapping.oicp(charger), mapping):
+        effective = Status(winner.kind.value)
     return Resolution(
         effective=effective,
         oicp=mapping.oicp(effective),
@@ -77,6 +78,15 @@ def resolve(technical: str, windows: Sequence[Window], now: datetime, mapping: S
     )
 
 
-def _at_most_as_usable(temporary: OicpStatus, charger: OicpStatus) -> bool:
-    """Tell whether the temporary status is published rather than the charger's; on a tie it is, for it was set."""
-    return USABILITY[temporary] <= USABILITY[charger]
+def prevails(kind: TemporaryStatus, charger: OicpStatus, mapping: StatusMapping) -> bool:
+    """
+    Tell whether a window of this kind is published rather than what the charger says; on a tie it is, for it was set.
+
+    Args:
+        charger: The translation of the charger's own word.
+
+    Source: CONTRACT §4; that a window which an override translates to Unknown hides Available is ours.
+    """
+    if kind in _REPLACES or charger is OicpStatus.UNKNOWN:
+        return True
+    return USABILITY[mapping.oicp(Status(kind.value))] <= USABILITY[charger]

@@ -148,11 +148,11 @@ USABILITY: Final[Mapping[OicpStatus, int]] = MappingProxyType(
         OicpStatus.OUT_OF_SERVICE: 0,
         OicpStatus.OCCUPIED: 1,
         OicpStatus.RESERVED: 2,
-        OicpStatus.AVAILABLE: 3,
-        OicpStatus.UNKNOWN: 4,
+        OicpStatus.UNKNOWN: 3,
+        OicpStatus.AVAILABLE: 4,
     }
 )
-"""The less usable a status, the smaller its number. Unknown stands last: it yields to every temporary status."""
+"""The less usable a status, the smaller its number. Unknown promises nothing, so it is less usable than Available."""
 
 REMOVED: Final = "removed"
 """The word, normalised, with which a row of `evse_status` withdraws its EVSE from the hub."""

@@ -7,7 +7,7 @@ Builds in SQL what `domain.resolution.resolve` decides in Python, for statements
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,7 +24,8 @@ from sqlalchemy import (
     select,
 )
 
-from oicp_adapter.domain.statuses import USABILITY, OicpStatus, Status, StatusMapping, TemporaryStatus, normalise
+from oicp_adapter.domain.resolution import PRECEDENCE, prevails
+from oicp_adapter.domain.statuses import OicpStatus, Status, StatusMapping, normalise
 from oicp_adapter.store.expressions import (
     Earlier,
     EvseKey,
@@ -44,9 +45,6 @@ from oicp_adapter.store.types import UtcTimestamp
 
 Instant = datetime | ColumnElement[datetime]
 """A point in time, or the parameter that brings it."""
-
-RANKS: Final = {kind: rank for rank, kind in enumerate(TemporaryStatus)}
-_REPLACES: Final = (TemporaryStatus.MAINTENANCE, TemporaryStatus.COMMISSIONING)
 
 
 def effective_rows(mapping: StatusMapping, now: Instant, *where: ColumnElement[bool]) -> Select[Any]:
@@ -161,7 +159,7 @@ def _rank(now: Instant) -> ColumnElement[Any]:
     window = temporary_status.c
     kind, began = Kind(window.status), window.valid_from <= now
     whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = [
-        (and_(kind == constant(name.lower()), began), literal_column(str(at))) for name, at in RANKS.items()
+        (and_(kind == constant(name.lower()), began), literal_column(str(at))) for name, at in PRECEDENCE.items()
     ]
     return case(*whens)
 
@@ -169,11 +167,10 @@ def _rank(now: Instant) -> ColumnElement[Any]:
 def _published(charger: ColumnElement[str], rank: ColumnElement[int], mapping: StatusMapping) -> ColumnElement[str]:
     """Let the winning window replace the charger's status, or yield to it when the charger is the less usable."""
     whens: list[tuple[ColumnElement[bool], ColumnElement[str]]] = []
-    for kind, at in RANKS.items():
-        temporary = mapping.oicp(Status(kind.value))
+    for kind, at in PRECEDENCE.items():
         wins = rank == literal_column(str(at))
-        if kind not in _REPLACES:
-            yielding = [constant(s) for s in OicpStatus if USABILITY[temporary] <= USABILITY[s]]
-            wins = and_(wins, charger.in_(yielding))
-        whens.append((wins, constant(temporary)))
+        yielding = [status for status in OicpStatus if prevails(kind, status, mapping)]
+        if len(yielding) < len(OicpStatus):
+            wins = and_(wins, charger.in_([constant(status) for status in yielding]))
+        whens.append((wins, constant(mapping.oicp(Status(kind.value)))))
     return case(*whens, else_=charger).label("published").cast(Text())

@@ -305,9 +305,7 @@ def _is_urgent(entry: Entry, status: OicpStatus, since: datetime, now: datetime)
 
 def becomes_less_usable(acknowledged: OicpStatus, status: OicpStatus) -> bool:
     """Tell whether a driver who goes by what the hub shows would be disappointed."""
-    if acknowledged is status:
-        return False
-    return USABILITY[status] < USABILITY[acknowledged] or acknowledged is OicpStatus.AVAILABLE
+    return USABILITY[status] < USABILITY[acknowledged]
 
 
 def _fault(row: StatusRow, operator_keys: Collection[str]) -> Rejected | None:

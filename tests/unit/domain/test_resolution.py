@@ -67,6 +67,16 @@ def test_unknown_yields_to_the_temporary_status() -> None:
         assert now(technical, TemporaryStatus.BLOCKED).oicp is OicpStatus.OCCUPIED
 
 
+@pytest.mark.parametrize("kind", list(TemporaryStatus))
+@pytest.mark.parametrize("translation", [status for status in OicpStatus if status is not OicpStatus.AVAILABLE])
+def test_no_window_lets_a_charger_look_available_unless_its_kind_is_translated_so(
+    kind: TemporaryStatus, translation: OicpStatus
+) -> None:
+    mapping = StatusMapping({Status(kind.value): translation})
+    published = {now(technical, kind, mapping=mapping).oicp for technical in (*Status, "nonsense")}
+    assert OicpStatus.AVAILABLE not in published
+
+
 def test_on_a_tie_the_temporary_status_is_shown_for_it_was_set() -> None:
     assert now("Charging", TemporaryStatus.BLOCKED).effective is Status.BLOCKED
 
