@@ -3,11 +3,13 @@ Limits how often a token may ask, and how often an address may come with one tha
 
 1. The window moves: of any sixty seconds, not of each minute by the clock.
 2. It is counted in the memory of this process: two processes allow twice as much, and a restart forgets.
+3. Of an IPv6 address the network counts: whoever has one has 2^64 of its addresses.
 """
 
 import math
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from limits import RateLimitItemPerMinute
@@ -62,11 +64,25 @@ class RateLimits:
         return self._take("token", token_id, per_minute or REQUESTS_PER_MINUTE)
 
     def failure(self, address: str) -> Allowance:
-        """Count a request, or an attempt to sign in, of an address that came without a token that holds."""
-        return self._take("failure", address, self._failures)
+        """
+        Count a request, or an attempt to sign in, that came without a token that holds.
+
+        Args:
+            address: Of the client, as the server has it; whatever is no IP address counts as it is.
+        """
+        return self._take("failure", _network(address), self._failures)
 
     def _take(self, what: str, who: str, limit: int) -> Allowance:
         item = RateLimitItemPerMinute(limit)
         granted = self._limiter.hit(item, what, who)
         reset_at, remaining = self._limiter.get_window_stats(item, what, who)
         return Allowance(granted, limit, max(0, remaining), max(1, math.ceil(reset_at - time.time())))
+
+
+def _network(address: str) -> str:
+    """Return what an address is counted as: itself, or the /64 of an IPv6 one."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed.packed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address

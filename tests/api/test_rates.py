@@ -26,6 +26,16 @@ def test_tokens_and_addresses_are_counted_apart():
     assert limits.failure("b").granted
 
 
+def test_all_addresses_of_a_network_of_ipv6_count_together_and_those_of_ipv4_apart():
+    limits = RateLimits(failures_per_minute=1)
+    assert limits.failure("2001:db8:0:1::1").granted
+    assert not limits.failure("2001:db8:0:1:ffff::2").granted
+    assert limits.failure("2001:db8:0:2::1").granted
+    assert limits.failure("192.0.2.1").granted
+    assert limits.failure("192.0.2.2").granted
+    assert limits.failure("").granted
+
+
 def test_a_limit_holds_for_many_threads():
     limits, granted = RateLimits(), []
 
