@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 import structlog
 from jinja2 import Environment
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from oicp_adapter.control.access import Session, session
 from oicp_adapter.control.desk import Desk
@@ -167,8 +167,15 @@ def endpoint(site: Site, view: View, *, signed_in: bool = True) -> Endpoint:
     """
 
     async def serve(request: Request) -> Response:
-        body = await _body(request) if request.method == "POST" else b""
-        response = await run_in_threadpool(_answer, site, view, request, body, signed_in=signed_in)
+        try:
+            body = await _body(request) if request.method == "POST" else b""
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        try:
+            response = await run_in_threadpool(_answer, site, view, request, body, signed_in=signed_in)
+        except Exception as error:  # noqa: BLE001 - every way of failing has an answer, with the headers of all others
+            structlog.get_logger().error("page.failed", exc_info=error)
+            response = PlainTextResponse("this page has failed; the log of `serve` says why\n", 500)
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response

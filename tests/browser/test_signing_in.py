@@ -1,15 +1,19 @@
 """Signing in and out, and what is refused to who is not, or not from here."""
 
+import logging
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
 
 from oicp_adapter.control.access import create_link, list_tokens, revoke_token
 from oicp_adapter.domain.access import EVERYTHING, Actor
+from oicp_adapter.page import signing
 
 ROOT = Actor("root", None, EVERYTHING)
 
@@ -194,3 +198,25 @@ def test_while_the_store_is_away_the_page_says_so_and_goes_on_when_it_is_back(bu
     assert "the store" in told
     away.rename(file)
     assert ask(f"{house.url}/windows", Cookie=cookie)[0] == 200
+
+
+def test_who_goes_away_in_the_middle_of_a_form_is_no_failure_of_ours(build, caplog):
+    house = build()
+    where = urlsplit(house.url)
+    with socket.create_connection((where.hostname, where.port), timeout=20) as client:
+        client.sendall(b"POST /sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nab")
+    assert ask(f"{house.url}/sign-in")[0] == 200
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+def test_an_error_that_nobody_foresaw_is_logged_and_answered_with_the_headers_of_every_answer(build, monkeypatch):
+    def fail(_desk, _code):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(signing, "redeem_link", fail)
+    house = build()
+    with capture_logs() as logged:
+        status, headers, told = ask(f"{house.url}/sign-in/abc")
+    assert (status, "ZeroDivision" in told) == (500, False)
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert [each["event"] for each in logged] == ["page.failed"]
