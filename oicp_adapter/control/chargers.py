@@ -282,11 +282,11 @@ def _at_places(
     while True:
         with desk.store.reading() as connection:
             places = find_places(connection, wanted, limit=chunk, after=last)
+        if not places:  # fewer than asked for are no end: two spellings of one EVSE are one place
+            return
         views = {view.overview.evse_id: view for view in _views(desk, [place.evse_id for place in places])}
         for place in places:
             yield _Place(leaving=False, evse_id=place.evse_id), views.get(place.evse_id)
-        if len(places) < chunk:
-            return
         last = places[-1].evse_id
 
 

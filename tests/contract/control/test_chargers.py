@@ -6,8 +6,10 @@ from oicp_adapter.control import chargers
 from oicp_adapter.control.chargers import ChargerFilter, get_charger, list_chargers, locations, window_standing
 from oicp_adapter.domain.access import Actor, Grant
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
+from oicp_adapter.domain.identifiers import evse_key
 from oicp_adapter.domain.statuses import OicpStatus, Status, TemporaryStatus
 from oicp_adapter.store.evses import EvseState
+from reliability.real.machine import run_sql
 
 from .conftest import ANN, HOUR, PLACES, grant
 
@@ -27,6 +29,19 @@ def test_pages_together_are_the_whole_fleet_in_order(desk, limit, wanted):
         if after is None:
             break
     assert found == sorted(PLACES)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_two_spellings_of_one_evse_end_no_listing(desk, limit):
+    run_sql(desk.store, "INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1*', 'DE*ABC', 'x')", {})
+    found, after = [], None
+    for _ in range(12):
+        page = list_chargers(desk, ANN, ChargerFilter(search="abc"), after=after, limit=limit)
+        found += [evse_key(each) for each in ids(page)]
+        after = page.next
+        if after is None:
+            break
+    assert sorted(found) == sorted(evse_key(each) for each in PLACES)
 
 
 @pytest.mark.parametrize(
