@@ -207,8 +207,8 @@ class Judge:
         Such a one drops the hints of a whole fleet; what they spoke of is found by the sweep with which each process
         takes the lane up, so also when one dies in between.
         """
-        (done,) = self.store.execute("SELECT full_load_at FROM oicp_lane WHERE lane = ?", (key(lane),)).fetchone()
-        if lane not in self._first_loads or done is not None:
+        done = self.store.execute("SELECT 1 FROM oicp_lane WHERE lane = ? AND full_load_at IS NOT NULL", (key(lane),))
+        if lane not in self._first_loads or done.fetchone() is not None:
             return False
         return not any(replica.has_swept for replica in replicas if replica.lane == lane)
 
