@@ -177,7 +177,7 @@ def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, p
 
 
 def test_a_backlog_as_long_as_the_fleet_is_counted_page_by_page_and_never_held_as_a_whole(
-    store, lane: LaneStore, add, present, sql, monkeypatch
+    lane: LaneStore, add, present, sql, monkeypatch
 ):
     came, fetch = [], ServerCursor.fetchmany
     monkeypatch.setattr(ServerCursor, "fetchmany", lambda cursor, size=0: came.append(fetch(cursor, size)) or came[-1])
@@ -190,7 +190,7 @@ def test_a_backlog_as_long_as_the_fleet_is_counted_page_by_page_and_never_held_a
     sql("DELETE FROM evse_status WHERE evse_id <> 'DE*ABC*E0'")
     with lane.transaction() as books:
         assert books.withdrawal_count().pending == 4
-    if store.dialect == "postgresql":
+    if lane.store.dialect == "postgresql":
         sizes = [len(rows) for rows in came]
         assert (max(sizes), sum(sizes)) == (2, 5)
 
