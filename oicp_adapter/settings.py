@@ -319,7 +319,7 @@ def _problem(error: ErrorDetails, raw: Raw) -> ConfigurationError:
             known = KNOWN[section] if len(error["loc"]) > 1 else tuple(KNOWN)
             return ConfigurationError(f"{raw.place(key)} is no setting", cure=nearest(str(error["loc"][-1]), known))
         case "missing":
-            return ConfigurationError(f"{key} is missing", cure=f"expected {_description(error['loc'])}")
+            return ConfigurationError(f"{raw.place(key)} is missing", cure=f"expected {_description(error['loc'])}")
         case "mapping":
             return ConfigurationError("[mapping] cannot be used", cure=str(error["ctx"]["wrong"]))
         case _ if isinstance(error["input"], Mapping | list | tuple) or error["type"] == "model_type":

@@ -47,7 +47,7 @@ class Raw:
 
     Attributes:
         values: Nested as in the file.
-        origins: Where a value came from, by its dotted key; absent: from the file.
+        origins: Where a value, or the list `operators`, came from, by its dotted key; absent: from the file.
         problems: What was already found to be wrong.
     """
 
@@ -60,8 +60,8 @@ class Raw:
         self.problems.append(ConfigurationError(what, cure=cure))
 
     def place(self, key: str) -> str:
-        """Return a dotted key with the source that set it, for a message."""
-        origin = self.origins.get(key)
+        """Return a dotted key with the source that set it, or the whole list that it is in, for a message."""
+        origin = self.origins.get(key) or self.origins.get(key.partition("[")[0])
         return f"{key} (from {origin})" if origin else key
 
 

@@ -66,7 +66,7 @@ def _certificates(message: bytes, *, extended: bool) -> Iterator[x509.Certificat
     """Yield the certificates of a Certificate message; what cannot be read ends them."""
     rest = message[4:]
     if extended:
-        rest = rest[1 + rest[0] :]
+        rest = rest[1 + int.from_bytes(rest[:1]) :]
     rest = rest[3:]
     while rest:
         size = int.from_bytes(rest[:3])

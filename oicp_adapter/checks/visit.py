@@ -5,8 +5,8 @@ Goes to the hub once under an operator's certificate, as far as it gets, and not
    anything is sent, and that nothing comes is the good answer.
 2. What is sent then is one GET of the base URL, without a body: no operation of OICP stands there, no operator is
    named, and GET asks for no change (RFC 9110 §9.2.1). It passes what stands before the hub's calls, and is none.
-3. One connection; each address that is tried, the handshake's reads and the answer have a deadline, the look-up of the
-   name has the system's. Nothing is asked twice, and the environment decides nothing.
+3. One connection; the look-up of the name, the addresses that are tried, together, each read of the handshake, and the
+   answer have a deadline. Nothing is asked twice, and the environment decides nothing.
 """
 
 import http.client
@@ -14,21 +14,22 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import oicp_adapter
 from oicp_adapter.checks.tls_messages import Heard, listen
 from oicp_adapter.oicp.client_context import load_client_context
+from oicp_adapter.oicp.network import look_up
 from oicp_adapter.settings import HubSettings, OperatorSettings
 from oicp_adapter.sync.classify import parse_http_date
 
 STAGE_TIMEOUT: Final = 10.0
-"""Seconds at most for each address that is tried, each read of the handshake, and the answer."""
+"""Seconds at most for the look-up, for all addresses that are tried, each read of the handshake, and the answer."""
 
 PATIENCE: Final = 1.0
 """Seconds in which an alert of TLS 1.3 is awaited; it takes one round trip."""
@@ -135,11 +136,12 @@ def visit_hub(
     made.heard = listen(context)
     timeout = min(STAGE_TIMEOUT, hub.request_timeout.total_seconds())
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _looked_up(host, port, timeout)
         made.addresses = tuple(dict.fromkeys(str(each[4][0]) for each in found))
         made.stage = Stage.CONNECT
-        with socket.create_connection((host, port), timeout=timeout) as plain:
+        with _connected(found, timeout) as plain:
             made.stage = Stage.HANDSHAKE
+            plain.settimeout(timeout)
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 made.version = secured.version()
                 made.stage = Stage.FIRST_READ
@@ -152,6 +154,35 @@ def visit_hub(
     except (OSError, UnicodeError, http.client.HTTPException) as exc:
         made.error = exc
     return made
+
+
+def _looked_up(host: str, port: int, timeout: float) -> Sequence[Any]:
+    try:
+        return look_up(host, port).result(timeout)
+    except TimeoutError as exc:
+        raise TimeoutError(f"the name service has not answered within {timeout:g} s") from exc
+
+
+def _connected(found: Sequence[Any], timeout: float) -> socket.socket:
+    """Connect to the first address that answers, each with its share of the time; raises what the last one did."""
+    ends = time.monotonic() + timeout
+    failure = OSError("the name has no address")
+    for index, (family, kind, protocol, _, address) in enumerate(found):
+        share = max(ends - time.monotonic(), 0.001) / (len(found) - index)
+        try:
+            plain = socket.socket(family, kind, protocol)
+        except OSError as exc:  # a family that this machine does not have
+            failure = exc
+            continue
+        try:
+            plain.settimeout(share)
+            plain.connect(address)
+        except OSError as exc:
+            failure = exc
+            plain.close()
+        else:
+            return plain
+    raise failure
 
 
 def _is_silent(secured: ssl.SSLSocket) -> bool:

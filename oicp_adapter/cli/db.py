@@ -1,25 +1,21 @@
 """Makes and checks the store's tables, and loads a fleet from CSV."""
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from oicp_adapter.checks.rows import row_findings
 from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_table, progress
-from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.store.configured import configured_store
+from oicp_adapter.store.fleet_file import COLUMNS, fleet_rows
 from oicp_adapter.store.fleet_import import ImportReport, import_fleet
 from oicp_adapter.store.migrate import require_current
 from oicp_adapter.store.migrate import upgrade as upgrade_schema
 from oicp_adapter.store.relations import shown_relation
-
-COLUMNS: Final = ("evse_id", "operator_id", "status")
-_SEPARATORS: Final = {";": "a semicolon (;)", "\t": "a tab", "|": "a bar (|)"}
 
 db = typer.Typer(add_completion=False, no_args_is_help=True, help="The store's tables, and a fleet from CSV.")
 
@@ -48,37 +44,11 @@ def import_(
     """Load a fleet from CSV, and report what cannot be loaded or pushed, and why."""
     settings = invocation(context).settings()
     with configured_store(settings) as store:
-        with _rows_of(file) as rows, progress("loading") as advance:
+        with closing(fleet_rows(file)) as rows, progress("loading") as advance:
             report = import_fleet(store, _counted(rows, advance))
         _tell(report)
         findings = list(row_findings(store, settings))
         print_table(("found", "cure"), ((each.what, each.cure or None) for each in findings))
-
-
-@contextmanager
-def _rows_of(file: Path) -> Iterator[Iterable[Mapping[str, str]]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            names = reader.fieldnames or ()
-            if missing := [name for name in COLUMNS if name not in names]:
-                raise _unusable(f"{foreign_text(file)} has no column {', '.join(missing)}: {_first_line(names)}")
-            yield reader
-    except OSError as error:
-        raise _unusable(f"{foreign_text(file)} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _unusable(f"{foreign_text(file)} is no CSV file in UTF-8: {foreign_text(error)}") from error
-
-
-def _first_line(names: Sequence[str]) -> str:
-    separator = next((each for each in _SEPARATORS if any(each in name for name in names)), None)
-    if separator is None:
-        return "name the columns in the first line, separated by commas"
-    return f"the separator seems to be {_SEPARATORS[separator]}, save the file with commas"
-
-
-def _unusable(what: str) -> typer.BadParameter:
-    return typer.BadParameter(what, param_hint="CSV")
 
 
 def _tell(report: ImportReport) -> None:

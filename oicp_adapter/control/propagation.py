@@ -102,9 +102,14 @@ class Propagation:
             self._thread.join(_PATIENCE * 2)
 
     def look(self) -> DaemonLook:
-        """Ask now, and remember the answer."""
-        text, silent = _metrics(self._url)
-        counts, lanes = read_metrics(text)
+        """Ask now, and remember the answer, or that there is none; whatever fails, it raises nothing."""
+        counts: Mapping[float, float] = {}
+        lanes: Mapping[str, str] = {}
+        try:
+            text, silent = _metrics(self._url)
+            counts, lanes = read_metrics(text)
+        except Exception as error:  # noqa: BLE001 - the thread would end, and the last look be shown for ever
+            silent = f"the daemon's metrics at {self._url} cannot be read ({type(error).__name__})"
         look = DaemonLook(self._clock(), counts, lanes, silent)
         self._looks.append(look)
         return look

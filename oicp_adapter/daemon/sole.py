@@ -8,7 +8,7 @@ import fcntl
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -50,9 +50,16 @@ class SoleDaemon:
             raise ConfigurationError(
                 f"{path} cannot be locked: {error.strerror}", cure="keep the store on a disk of this host"
             ) from error
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}\n")
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}\n")
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):  # closing writes what is left once more, and lets go of the lock all the same
+                self._file.close()
+            raise ConfigurationError(
+                f"{path} cannot be written: {error.strerror}", cure="make room on the disk, or name another one"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,5 @@
 """Says where the demo's fleet comes from: made up, or a file of a real one; and whose accounts push it."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,8 @@ from oicp_adapter.demo.places import ACCOUNTS, Account, make_fleet
 from oicp_adapter.demo.tables import SharedTables
 from oicp_adapter.domain.errors import WrongArgumentError
 from oicp_adapter.store.engine import Store
+from oicp_adapter.store.fleet_file import fleet_rows
 from oicp_adapter.store.fleet_import import ImportFault, import_fleet
-
-COLUMNS: Final = ("evse_id", "operator_id", "status")
 
 _SKIPPED: Final[Mapping[ImportFault, tuple[str, str]]] = {
     ImportFault.NO_EVSE_ID: ("rows have no evse_id", "fill it in"),
@@ -57,7 +55,7 @@ def from_file(path: Path) -> Source:
     Raises:
         WrongArgumentError: The file cannot be read, has no such columns, or no operator whose ID is one.
     """
-    rows = _read(path)
+    rows = list(fleet_rows(path))
     accounts = accounts_of(row["operator_id"].strip() for row in rows if row.get("operator_id"))
     if not accounts:
         raise WrongArgumentError(
@@ -73,20 +71,3 @@ def from_file(path: Path) -> Source:
         return tuple(skipped.values())
 
     return Source(accounts, settle_in)
-
-
-def _read(path: Path) -> Sequence[Mapping[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = reader.fieldnames or ()
-            rows = list(reader)
-    except OSError as exc:
-        raise WrongArgumentError(f"{path} cannot be read ({exc.strerror})", cure="name a CSV file") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise WrongArgumentError(f"{path} is no CSV file in UTF-8", cure="save it as CSV, UTF-8") from exc
-    if missing := [name for name in COLUMNS if name not in columns]:
-        raise WrongArgumentError(
-            f"{path} has no column {', '.join(missing)}", cure=f"its first line must name {', '.join(COLUMNS)}"
-        )
-    return rows

@@ -205,12 +205,12 @@ class Line(httpcore.NetworkBackend):
         return secured
 
     def _resolve(self, host: str, port: int) -> list[Any]:
-        """Look a name up in a thread of its own, for getaddrinfo knows no time-out; one that hangs is awaited again."""
+        """Look a name up within what is left of the exchange; a look-up that hangs is awaited again."""
         try:
             with self._lock:
                 known = self._lookup
                 if known is None or known[:2] != (host, port) or known[2].done():
-                    known = self._lookup = (host, port, _lookup(host, port))
+                    known = self._lookup = (host, port, look_up(host, port))
             return known[2].result(self.exchange().remaining(httpcore.ConnectTimeout))
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(f"the look-up of {host} did not end") from exc
@@ -286,17 +286,26 @@ def _readable(held: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _lookup(host: str, port: int) -> Future[list[Any]]:
+def look_up(host: str, port: int) -> Future[list[Any]]:
+    """
+    Begin to look a name up in a thread of its own, for getaddrinfo knows no time-out; one that hangs keeps nobody.
+
+    Returns:
+        What `getaddrinfo` will give or raise.
+
+    Raises:
+        RuntimeError: No thread can be started.
+    """
     future: Future[list[Any]] = Future()
 
-    def look_up() -> None:
+    def ask() -> None:
         with contextlib.suppress(InvalidStateError):  # nobody waits any more
             try:
                 future.set_result(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
             except (OSError, UnicodeError) as exc:
                 future.set_exception(exc)
 
-    threading.Thread(target=look_up, name=f"look up {host}", daemon=True).start()
+    threading.Thread(target=ask, name=f"look up {host}", daemon=True).start()
     return future
 
 

@@ -112,6 +112,8 @@ class _Routes:
     async def journal(self, request: Request) -> Response:
         since = int(request.query_params.get("since", "0"))
         limit = int(request.query_params.get("limit", str(_DEFAULT_LIMIT)))
+        if limit < 0:
+            raise ValueError(f"limit = {limit} is no number of entries: expected 0 or more")
         hub = self._app.hub
         entries = [entry.as_json() for entry in hub.journal.entries if entry.number > since]
         peaks = {operator: hub.journal.peak_per_minute(operator_key(operator)) for operator in hub.operators()}

@@ -9,15 +9,17 @@ Source: PostgreSQL, "Control Data Functions", "Backup Control Functions" (`pg_wa
 """
 
 import ipaddress
-import os
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from oicp_adapter.domain.errors import StoreUnavailableError, foreign_text
 from oicp_adapter.store.engine import Store
+from oicp_adapter.store.failures import MAKE_FILE
 from oicp_adapter.store.schema import identity_row
 from oicp_adapter.store.transactions import raw
 from oicp_adapter.sync.identity import StoreIdentity
@@ -44,11 +46,14 @@ def find_identity(connection: Connection, store: Store, *, hub_url: str) -> Stor
     Args:
         connection: Idle.
         hub_url: Of the hub that its ledger speaks of.
+
+    Raises:
+        StoreUnavailableError: SQLite's file is not where it was opened.
     """
     hub = urlsplit(hub_url)
     named = f"{_place(hub.hostname or '', hub.port, usual=_HTTPS)}{hub.path.rstrip('/')}"
     if store.path is not None:
-        return StoreIdentity(named, None, f"file {os.stat(store.path).st_ino}", None, None)  # noqa: PTH116 - as in look
+        return StoreIdentity(named, None, f"file {_number(store.path)}", None, None)
     timeline = _fact(connection, _TIMELINE)
     return StoreIdentity(
         hub=named,
@@ -82,6 +87,15 @@ def remember_identity(
             adopted_by=adopted_by,
         )
     )
+
+
+def _number(file: str) -> int:
+    """Return a file's number on the disk; it may have been moved away since it was opened."""
+    try:
+        return Path(file).stat().st_ino
+    except OSError as error:
+        what = f"the store's file {foreign_text(file)} cannot be looked at any more ({error.strerror})"
+        raise StoreUnavailableError(what, cure=MAKE_FILE) from error
 
 
 def _fact(connection: Connection, statement: str) -> str | None:

@@ -249,6 +249,6 @@ class LaneStore:
             return None
         try:
             state = os.stat(self.store.path)  # noqa: PTH116 - asked at every look, and a Path costs more than the call
-        except FileNotFoundError:
+        except OSError:  # it is gone, or the way to it; whoever opens it anew says which
             return None
         return state.st_dev, state.st_ino

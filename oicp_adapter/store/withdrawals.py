@@ -117,10 +117,11 @@ def _standing(scope: frozenset[str]) -> Any:
 
 
 def _count_pending(connection: Connection, lane: str, scope: frozenset[str], now: datetime, *, hints: bool) -> int:
-    """Count by pages of the backlog."""
+    """Count by pages of the backlog, which may be as long as the fleet: PostgreSQL keeps it, and hands out pages."""
     known = {"lane": lane, "now": now, "scope": sorted(scope)}
+    by_pages = {"stream_results": True, "yield_per": _PAGE}
     count = 0
-    for page in connection.execute(_backlog(hints=hints), known).scalars().partitions(_PAGE):
+    for page in connection.execute(_backlog(hints=hints), known, execution_options=by_pages).scalars().partitions():
         vanishing = set(connection.execute(_there(), {"lane": lane, "page": sorted(page)}).scalars())
         count += len(vanishing - standing(connection, vanishing, scope))
     return count

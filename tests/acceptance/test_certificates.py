@@ -1,6 +1,8 @@
 """A certificate replaced on disk is taken up without restart, however it is replaced; a bad one changes nothing."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from reliability.real.machine import written
 
 
 def swap(link, target):
@@ -22,6 +24,18 @@ def expiry(daemon, operator="DE*ABC"):
     return daemon.metric("client_certificate_not_after_timestamp_seconds", operator=operator)
 
 
+def waits_for_minutes(site, lane):
+    """Let a lane's backoff be as long as it becomes; false while a request is out, whose answer would set another."""
+    long = written(site.store, datetime.now(UTC) + timedelta(minutes=4))
+    idle = "lane = :lane AND NOT EXISTS (SELECT 1 FROM oicp_intent WHERE lane = :lane)"
+    site.sql(f"UPDATE oicp_lane SET wait_until = :long WHERE {idle}", long=long, lane=lane)
+    return site.sql("SELECT 1 FROM oicp_lane WHERE lane = :lane AND wait_until = :long", long=long, lane=lane)
+
+
+def attempts(site, operator):
+    return sum(entry.operator == operator for entry in site.hub.hub.journal.entries)
+
+
 def test_a_wrong_certificate_holds_its_lane_alone_until_the_right_one_is_swapped_in(two_lanes, eventually):
     site = two_lanes
     wrong = site.client_pair("wrong", "DE*QQQ").certificate.parent
@@ -35,8 +49,11 @@ def test_a_wrong_certificate_holds_its_lane_alone_until_the_right_one_is_swapped
     assert daemon.metric("lane_state", state="active") == 1
     assert daemon.get("/readyz") == (200, "ok\n")
     assert daemon.log("lane.state", operator="DE*XYZ", state="held")[0]["reason"] == "unauthorized"
+    eventually(lambda: waits_for_minutes(site, "DEXYZ"))
+    tried = attempts(site, "DE*XYZ")
     site.write("DE*ABC*E1", "Faulted")
-    site.arrives("DE*ABC*E1", "OutOfService", within=5)
+    site.arrives("DE*ABC*E1", "OutOfService")
+    assert attempts(site, "DE*XYZ") == tried, "the other lane does not wait for the one that is held"
     assert site.at_hub("DE*XYZ") == {}
     before = expiry(daemon, "DE*XYZ")
     swap(link, right)

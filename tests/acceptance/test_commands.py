@@ -98,7 +98,7 @@ def test_a_file_without_content_has_no_columns(call, tmp_path, content):
     path.write_text(content, encoding="utf-8")
     result = call("demo", "--from", str(path), code=2)
     assert "has no column" in result.stderr
-    assert "its first line must name evse_id, operator_id, status" in result.stderr
+    assert "name evse_id, operator_id, status in the first line, separated by commas" in result.stderr
 
 
 def test_an_end_before_the_start_is_wrong_usage_when_it_is_moved(site, call):

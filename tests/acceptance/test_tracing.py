@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 
@@ -11,10 +12,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes spans as an OpenTelemetry collector does."""
+    """
+    Takes spans as an OpenTelemetry collector does.
 
-    def __init__(self, port: int = 0) -> None:
+    Attributes:
+        deaf: It hangs up instead of answering, and takes nothing.
+        lost: The batches that came meanwhile, each by the numbers of its spans; one that is sent again is no other.
+    """
+
+    def __init__(self, port: int = 0, *, deaf: bool = False) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
+        self.deaf = deaf
+        self.lost: set[frozenset[bytes]] = set()
         self.resources: list[dict[str, str]] = []
         self.spans: list = []
 
@@ -26,14 +35,22 @@ class Collector(ThreadingHTTPServer):
         return {span.name: span for span in list(self.spans) if span.trace_id.hex() == trace_id}
 
 
+def spans_of(sent) -> list:
+    return [span for scope in sent.scope_spans for span in scope.spans]
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Collector
 
     def do_POST(self) -> None:
         asked = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.deaf:
+            self.server.lost.add(frozenset(span.span_id for each in asked.resource_spans for span in spans_of(each)))
+            self.close_connection = True
+            return
         for each in asked.resource_spans:
             self.server.resources.append({item.key: item.value.string_value for item in each.resource.attributes})
-            self.server.spans += [span for scope in each.scope_spans for span in scope.spans]
+            self.server.spans += spans_of(each)
         self.send_response(200 if self.path == "/v1/traces" else 404)
         self.end_headers()
 
@@ -41,14 +58,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as made:
+@contextmanager
+def serving(made: Collector) -> Iterator[Collector]:
+    with made:
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
+        try:
+            yield made
+        finally:
+            made.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with serving(Collector()) as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -103,17 +128,11 @@ def test_a_collector_that_comes_back_gets_spans_again(site, traced, eventually, 
         return daemon.text().count("opentelemetry") > 0 or daemon.log(level="error")
 
     eventually(failed, every=0.5)
-    end = time.monotonic() + 6  # more than one failed export
-    while time.monotonic() < end:
-        push()
-        time.sleep(0.5)
-    with Collector(free_port) as late:
-        thread = threading.Thread(target=late.serve_forever)
-        thread.start()
+    with serving(Collector(free_port, deaf=True)) as late:
+        eventually(lambda: push() and len(late.lost) > 1, every=0.5)  # once a second begins, one more has failed
+        late.deaf = False
         eventually(lambda: push() and late.spans, every=0.5)
         assert daemon.stop() == 0
-        late.shutdown()
-        thread.join()
     assert "Traceback" not in daemon.text()
 
 

@@ -361,6 +361,7 @@ def test_faults_are_removed_one_by_one_or_all(admin):
         ("POST", "/state", {"operator": OPERATOR, "status": "Available"}),
         ("PUT", "/settings", {"strickt": True}),
         ("GET", "/journal?since=x", None),
+        ("GET", "/journal?limit=-1", None),
     ],
 )
 def test_what_the_admin_endpoint_cannot_understand_is_answered_422(admin, method, path, document):

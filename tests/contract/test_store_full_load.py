@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from psycopg import ServerCursor
 
 from oicp_adapter.domain.statuses import OicpStatus
 from oicp_adapter.store import withdrawals
@@ -173,6 +174,25 @@ def test_withdrawals_are_counted_as_the_guard_needs_them(lane: LaneStore, add, p
         assert not books.clean()
         monkeypatch.setattr(withdrawals, "SMALL_NUMBER", 5)
         assert books.withdrawal_count().size == 0, "of so few the guard asks for no size"
+
+
+def test_a_backlog_as_long_as_the_fleet_is_counted_page_by_page_and_never_held_as_a_whole(
+    lane: LaneStore, add, present, sql, monkeypatch
+):
+    came, fetch = [], ServerCursor.fetchmany
+    monkeypatch.setattr(ServerCursor, "fetchmany", lambda cursor, size=0: came.append(fetch(cursor, size)) or came[-1])
+    monkeypatch.setattr(withdrawals, "_PAGE", 2)
+    for number in range(5):
+        add(f"DE*ABC*E{number}")
+    list(lane.sweep())
+    with lane.transaction() as books:
+        books.save([present(f"DE*ABC*E{number}", books.now) for number in range(5)])
+    sql("DELETE FROM evse_status WHERE evse_id <> 'DE*ABC*E0'")
+    with lane.transaction() as books:
+        assert books.withdrawal_count().pending == 4
+    if lane.store.dialect == "postgresql":
+        sizes = [len(rows) for rows in came]
+        assert (max(sizes), sum(sizes)) == (2, 5)
 
 
 @pytest.mark.parametrize("trouble", ["doubted_at", "debt_at", "held_since", "retry_at"])

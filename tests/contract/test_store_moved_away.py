@@ -26,3 +26,19 @@ def test_a_file_that_was_moved_away_is_asked_for_until_it_is_back(sqlite_store, 
     assert not path.exists()
     away.rename(path)
     assert not lane.look().hinted
+
+
+def test_a_folder_that_was_moved_away_with_the_file_is_one_more_store_that_is_not_there(sqlite_store, request):
+    path = Path(sqlite_store.path)
+    lane = LaneStore(sqlite_store, LaneScope("DEABC", frozenset({"DEABC"})), StatusMapping())
+    request.addfinalizer(lane.close)
+    lane.look()
+    away = path.parent.rename(path.parent.with_name("away"))
+    path.parent.write_text("a file in the folder's place")
+    with pytest.raises(StoreError):
+        lane.look()
+    with pytest.raises(StoreSchemaError, match="what should be its folder is a file"):
+        lane.look()
+    path.parent.unlink()
+    away.rename(path.parent)
+    assert not lane.look().hinted

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -15,6 +16,22 @@ from oicp_adapter.settings import HubSettings, Settings, StoreSettings
 from oicp_adapter.simulator.hub import HubOptions
 from oicp_adapter.simulator.server import SimulatorConfig, SimulatorServer
 from tests.tls.visits import VERSIONS, answering, bad, only
+
+
+@contextlib.contextmanager
+def dropping():
+    """Yield a port at which nobody answers: its queue is full, so the kernel drops each further SYN."""
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for _ in range(3):
+            filling = stack.enter_context(socket.socket())
+            filling.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                filling.connect(silent.getsockname())
+        yield silent.getsockname()[1]
+
 
 # A good hub, and what it gets
 
@@ -69,6 +86,44 @@ def test_a_name_that_cannot_be_looked_up(look, host):
     assert "cannot be looked up" in found.what
 
 
+def test_a_name_service_that_does_not_answer_keeps_nobody(look, monkeypatch):
+    released = threading.Event()
+
+    def hang(*_args, **_options):
+        released.wait(20)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    found = only(look(443, host="hub.example", timeout=0.2), Check.NAME, exit_code=69)
+    released.set()
+    assert "cannot be looked up (the name service has not answered within 0.2 s)" in found.what
+
+
+def test_addresses_that_drop_what_is_sent_share_one_deadline_and_the_name_is_looked_up_once(
+    start_hub, look, monkeypatch
+):
+    hub, asked, waits = start_hub(answering()), [], []
+
+    class Watched(socket.socket):
+        def connect(self, address):
+            waits.append(self.gettimeout())
+            super().connect(address)
+
+    with dropping() as silent:
+
+        def find(*args, **_options):
+            asked.append(args)
+            ports = [silent] * 3 + [hub.port]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+        monkeypatch.setattr(socket, "getaddrinfo", find)
+        monkeypatch.setattr(socket, "socket", Watched)
+        assert bad(look(hub, timeout=4)) == []
+    assert len(waits) == 4
+    assert sum(waits) <= 4
+    assert len(asked) == 1
+
+
 def test_a_refused_connection(look):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -78,16 +133,8 @@ def test_a_refused_connection(look):
 
 
 def test_a_firewall_that_drops_what_is_sent(look):
-    with contextlib.ExitStack() as stack:
-        silent = stack.enter_context(socket.socket())
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(0)  # a full queue: the kernel drops each further SYN
-        for _ in range(3):
-            filling = stack.enter_context(socket.socket())
-            filling.settimeout(0)
-            with contextlib.suppress(BlockingIOError):
-                filling.connect(silent.getsockname())
-        found = only(look(silent.getsockname()[1], host="127.0.0.1", timeout=1), Check.CONNECTION, exit_code=69)
+    with dropping() as port:
+        found = only(look(port, host="127.0.0.1", timeout=1), Check.CONNECTION, exit_code=69)
     assert "does not answer: a firewall drops" in found.what
     assert "let this machine's address in" in found.cure
 

@@ -55,9 +55,30 @@ def test_one_problem_alone_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_an_operator_without_its_key_is_told_what_is_missing() -> None:
+def test_an_operator_without_its_key_is_told_what_is_missing_and_from_where(tmp_path: Path) -> None:
     (problem,) = environment_problems(OICP_ADAPTER_OPERATORS='[{"id": "DE*ABC", "certificate": "c.pem"}]')
+    assert problem == (
+        "operators[0].private_key (from the environment, OICP_ADAPTER_OPERATORS) is missing: "
+        "expected the PEM file of its private key"
+    )
+    (problem,) = problems_of(tmp_path, "[[operators]]\nid = 'DE*ABC'\ncertificate = 'c.pem'\n")
     assert problem == "operators[0].private_key is missing: expected the PEM file of its private key"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ([OPERATOR, {**OPERATOR, "id": "ABC"}], "operators[1].id"),
+        ([{**OPERATOR, "sub_operators": ["DE*XYZ", "XYZ"]}], "operators[0].sub_operators[1]"),
+        ([{**OPERATOR, "key": "k"}], "operators[0].key"),
+        ([{**OPERATOR, "certificate": ["c"]}], "operators[0].certificate"),
+        ([17], "operators[0]"),
+        ({}, "operators"),
+    ],
+)
+def test_whatever_is_wrong_with_operators_of_the_environment_names_the_variable(wrong: object, place: str) -> None:
+    (problem,) = environment_problems(OICP_ADAPTER_OPERATORS=json.dumps(wrong))
+    assert problem.startswith(f"{place} (from the environment, OICP_ADAPTER_OPERATORS) ")
 
 
 def test_operator_keys_hold_the_account_and_its_sub_operators_canonically() -> None:

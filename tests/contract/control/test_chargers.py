@@ -33,7 +33,9 @@ def test_pages_together_are_the_whole_fleet_in_order(desk, limit, wanted):
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_two_spellings_of_one_evse_end_no_listing(desk, limit):
-    run_sql(desk.store, "INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1*', 'DE*ABC', 'x')", {})
+    run_sql(
+        desk.store, "INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('DE*ABC*E1*', 'DE*ABC', 'x')", {}
+    )
     found, after = [], None
     for _ in range(12):
         page = list_chargers(desk, ANN, ChargerFilter(search="abc"), after=after, limit=limit)

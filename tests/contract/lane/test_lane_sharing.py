@@ -1,6 +1,7 @@
 """Several processes share the lanes that they serve, and hand them over between two pushes."""
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -25,6 +26,17 @@ def turn(lanes, bench, seconds):
 def fleet(bench):
     for operator in OPERATORS:
         bench.write(f"{operator}*E1", "Available", operator)
+
+
+@pytest.mark.parametrize("seconds", [20.0, 3.9])
+def test_a_lease_of_any_length_is_renewed_before_it_runs_out_though_nothing_happens(bench, seconds):
+    bench.fleet(1)
+    lane = bench.lane(lease=timedelta(seconds=seconds))
+    lane.quiet()
+    for _ in range(36):
+        lane.pass_time(seconds=seconds / 12)
+        assert lane.position().expires_at > bench.clock.now()
+    assert [event["epoch"] for event in bench.events("lane.taken")] == [1]
 
 
 @pytest.mark.usefixtures("fleet")

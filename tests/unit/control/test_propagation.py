@@ -9,6 +9,7 @@ from oicp_adapter.control.propagation import KEPT, Propagation, propagation_of, 
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.settings import MonitoringSettings, Settings
 from oicp_adapter.sync.model import LaneState
+from reliability.real.process import eventually
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -16,18 +17,19 @@ INFINITE = float("inf")
 
 
 class Daemon:
-    """Serves the daemon's own metrics, as the daemon does; silent when told so."""
+    """Serves the daemon's own metrics, as the daemon does, or what it is told to say; silent when told so."""
 
     def __init__(self):
         self.metrics = Metrics(["DE*ABC", "DE*XYZ"])
         self.answers = True
+        self.says = None
         daemon = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200 if daemon.answers else 503)
                 self.end_headers()
-                self.wfile.write(generate_latest(daemon.metrics.registry))
+                self.wfile.write(daemon.says or generate_latest(daemon.metrics.registry))
 
             def log_message(self, *_):
                 return None
@@ -128,13 +130,22 @@ def test_what_is_remembered_is_bounded(daemon):
 def test_it_asks_by_itself_and_stops(daemon):
     propagation = Propagation(daemon.url)
     propagation.start()
-    for _ in range(200):
-        if propagation.latest is not None:
-            break
-        propagation._stop.wait(0.05)
+    eventually(lambda: propagation.latest is not None)
     propagation.stop()
     assert propagation.latest.silent is None
     assert not propagation._thread.is_alive()
+
+
+def test_a_text_over_which_the_parser_stumbles_is_a_silent_daemon_and_it_goes_on_asking(daemon, monkeypatch):
+    monkeypatch.setattr("oicp_adapter.control.propagation.EVERY", timedelta(milliseconds=1))
+    daemon.says = b'oicp_adapter_status_propagation_seconds_bucket{le="2.5", =operator="DE*ABC"} 0.0'
+    propagation = Propagation(daemon.url)
+    propagation.start()
+    eventually(lambda: len(propagation._looks) > 1)
+    assert propagation.latest.silent == f"the daemon's metrics at {daemon.url} cannot be read (IndexError)"
+    daemon.says = None
+    eventually(lambda: propagation.latest.silent is None)
+    propagation.stop()
 
 
 @pytest.mark.parametrize(

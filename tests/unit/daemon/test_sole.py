@@ -1,8 +1,10 @@
 """One SQLite store, one daemon."""
 
 import errno
+import io
 import os
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,20 @@ def test_a_disk_without_locks_is_a_wrong_setting_and_no_other_daemon(tmp_path, m
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(ConfigurationError, match="cannot be locked: No locks available"):
         SoleDaemon(tmp_path / "store.db")
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_no_lock(tmp_path, monkeypatch):
+    class FullDisk(io.FileIO):
+        def write(self, _data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Path, "open", lambda path, mode: io.TextIOWrapper(io.BufferedRandom(FullDisk(path, mode)), encoding="utf-8")
+        )
+        with pytest.raises(ConfigurationError, match="cannot be written: No space left on device: make room"):
+            SoleDaemon(tmp_path / "store.db")
+    SoleDaemon(tmp_path / "store.db").release()
 
 
 def test_old_and_new_lanes_of_one_daemon_hold_a_store_together_until_both_have_let_go(tmp_path):

@@ -86,7 +86,7 @@ def test_rows_that_are_not_loaded_are_named_with_their_reason(store, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        (["evse_id;operator_id;status", "CH*REP*E1;CH*REP;Available"], "has no column evse_id, operator_id, status"),
+        (["evse_id;operator_id;status", "CH*REP*E1;CH*REP;Available"], "the separator seems to be a semicolon"),
         (["evse_id,operator_id,status", "CHREPE1,CH-REP,Available"], "names no operator whose ID is one"),
         ([""], "has no column"),
     ],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from oicp_adapter.domain.errors import StoreUnavailableError
 from oicp_adapter.store.engine import open_store
 from oicp_adapter.store.identity import find_identity
 
@@ -46,3 +47,14 @@ def test_a_file_is_known_by_its_number_on_the_disk(migrated_file: Path, tmp_path
             found.append(find_identity(connection, store, hub_url="https://hub.example/").database)
     assert found == [f"file {migrated_file.stat().st_ino}", f"file {copy.stat().st_ino}"]
     assert len(set(found)) == 2
+
+
+def test_a_file_that_was_moved_away_since_it_was_opened_is_a_store_that_is_not_there(
+    migrated_file: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "store.db"
+    file.write_bytes(migrated_file.read_bytes())
+    with open_store(f"sqlite:///{file}") as store, store.own_connection() as connection:
+        file.rename(tmp_path / "away.db")
+        with pytest.raises(StoreUnavailableError, match=r"store's file .* \(No such file or directory\)"):
+            find_identity(connection, store, hub_url="https://hub.example/")
