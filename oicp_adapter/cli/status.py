@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from oicp_adapter.cli import invocation
 from oicp_adapter.cli.output import note, print_json_array, print_table
 from oicp_adapter.control.dry_run import planned_requests
 from oicp_adapter.control.evse_document import evse_document
-from oicp_adapter.control.explanation import explain_evse, explain_removed
+from oicp_adapter.control.explanation import explain_evse, explain_lane, explain_removed
 from oicp_adapter.control.lanes import configured_lanes
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.identifiers import evse_key
@@ -20,7 +19,6 @@ from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import EvseOverview, RemovedRow, evse_overviews, removed_rows
 from oicp_adapter.store.position import lane_position
-from oicp_adapter.sync.model import Position
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN = {
@@ -59,12 +57,16 @@ def status(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show who leads each lane, and of each EVSE what it says, what is published and acknowledged; times are UTC."""
+    """
+    Show who leads each lane and what it waits for, and of each EVSE what it says, what is published and acknowledged.
+
+    Times are UTC.
+    """
     settings = invocation(context).settings()
     with configured_store(settings) as store:
         seen = _naming_absent(_View(settings, store), evse_id or [])
         for each in settings.operators:
-            note(_led_by(each.id, *lane_position(store, each.canonical)))
+            note(f"lane {each.id}: {explain_lane(*lane_position(store, each.canonical))}")
         if as_json:
             print_json_array(evse_document(each) for each in seen)
             return
@@ -109,12 +111,6 @@ def plan(context: typer.Context, *, as_json: AsJson = False) -> None:
         note("nothing is to be sent")
         return
     print_table(columns, rows)
-
-
-def _led_by(operator: str, position: Position, now: datetime) -> str:
-    if position.holder is None or position.expires_at is None or position.expires_at <= now:
-        return f"lane {operator}: no process leads it"
-    return f"lane {operator}: {foreign_text(position.holder, _WORD_WIDTH)} leads it"
 
 
 def _naming_absent(view: _View, wanted: Sequence[str]) -> Iterator[EvseOverview]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.statuses import TRANSLATIONS
-from oicp_adapter.store.evses import EvseOverview
+from oicp_adapter.store.evses import EvseOverview, EvseState
 
 WORD_LIMIT: Final = 200
 """Characters of a charger's word that are shown; what is cut says so at its end."""
@@ -47,7 +47,10 @@ def _word(technical: str | None) -> str | None:
 
 
 def _refusal(seen: EvseOverview) -> str | None:
-    entry = seen.entry
-    if entry is None or entry.refusal is None:
-        return None
-    return f"{entry.refusal}: {entry.refusal_detail}" if entry.refusal_detail else entry.refusal
+    entry, position = seen.entry, seen.position
+    if entry is not None and entry.refusal is not None:
+        return f"{entry.refusal}: {entry.refusal_detail}" if entry.refusal_detail else entry.refusal
+    if position.hold_reason is not None and seen.state in {EvseState.PENDING, EvseState.IN_DOUBT}:
+        held = f"lane held: {position.hold_reason}"
+        return f"{held}: {position.hold_detail}" if position.hold_detail else held
+    return None

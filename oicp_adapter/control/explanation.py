@@ -1,14 +1,20 @@
-"""Explains in sentences why an EVSE is shown as it is."""
+"""Explains in sentences why an EVSE is shown as it is, and what its lane waits for."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 from oicp_adapter.domain.errors import foreign_text
 from oicp_adapter.domain.resolution import Resolution
 from oicp_adapter.domain.statuses import TRANSLATIONS, TemporaryStatus
 from oicp_adapter.domain.windows import Window
 from oicp_adapter.store.evses import EvseOverview, EvseState, RemovedRow
-from oicp_adapter.sync.model import Entry
+from oicp_adapter.sync.model import Entry, Position
+
+_BEHIND: Final = frozenset({EvseState.PENDING, EvseState.IN_DOUBT, EvseState.QUARANTINED})
+
+_HOLDER_WIDTH: Final = 60
+"""Characters of the name of a process that are shown."""
 
 
 def explain_evse(seen: EvseOverview) -> Iterator[str]:
@@ -23,6 +29,21 @@ def explain_evse(seen: EvseOverview) -> Iterator[str]:
         yield f"{name} is no longer in the store of operator {seen.lane}, or its row says Removed."
         yield "So it is to disappear from the hub."
     yield from _where_it_stands(seen)
+
+
+def explain_lane(position: Position, now: datetime) -> str:
+    """Say in a few words who leads a lane and what keeps it from sending; times are UTC."""
+    if position.holder is None or position.expires_at is None or position.expires_at <= now:
+        return "no process leads it"
+    words = [f"{foreign_text(position.holder, _HOLDER_WIDTH)} leads it"]
+    if position.hold_reason is not None:
+        detail = f", {foreign_text(position.hold_detail)}" if position.hold_detail else ""
+        words.append(f"it is held ({foreign_text(position.hold_reason)}{detail})")
+    waits = [at for at in (position.wait_until, position.silent_until) if at is not None and at > now]
+    if waits:
+        failures = f" after {position.failures} failed requests in a row" if position.failures else ""
+        words.append(f"it sends nothing before {_at(max(waits))}{failures}")
+    return "; ".join(words)
 
 
 def explain_removed(row: RemovedRow) -> Iterator[str]:
@@ -80,12 +101,13 @@ def _where_it_stands(seen: EvseOverview) -> Iterator[str]:
     else:
         yield f"Hubject acknowledged {entry.acknowledged} at {_at(entry.acknowledged_at)}."
     yield from _state(entry, seen.state)
-    if seen.state in {EvseState.IN_DOUBT, EvseState.PENDING} and entry.retry_at is not None:
+    if entry.retry_at is not None and seen.state is EvseState.QUARANTINED:
         yield _next_attempt(entry.retry_at, seen.now)
     if entry.debt_at is not None:
-        yield (
-            f"A request that was never answered may still land, so it is asserted once more after {_at(entry.debt_at)}."
-        )
+        once = f"once more after {_at(entry.debt_at)}" if entry.debt_at > seen.now else "once more"
+        yield f"A request that was never answered may have landed late, so it is asserted {once}."
+    if seen.state in _BEHIND:
+        yield f"Its lane: {explain_lane(seen.position, seen.now)}."
 
 
 def _state(entry: Entry, state: EvseState) -> Iterator[str]:
@@ -101,10 +123,7 @@ def _state(entry: Entry, state: EvseState) -> Iterator[str]:
         case EvseState.HELD:
             yield f"Its withdrawal waits for a person since {_at(entry.held_since)}: see `withdrawals list`."
         case EvseState.QUARANTINED:
-            yield (
-                f"It was refused {entry.failures} times ({refused}); next attempt at {_at(entry.retry_at)}, or by "
-                "`quarantine release`."
-            )
+            yield f"It was not acknowledged in {entry.failures} attempts ({refused or 'no words'})."
         case EvseState.PENDING:
             tried = f"; the last attempt failed: {refused}" if refused else ""
             yield f"The hub differs since {_at(entry.pending_since)}{tried}."

@@ -52,7 +52,7 @@ class EvseState(StrEnum):
     """A request with it is unanswered."""
 
     QUARANTINED = "quarantined"
-    """The hub refused it, or its row never leaves the house."""
+    """The hub refused it again and again, or fell silent over it; or its row never leaves the house."""
 
     HELD = "held"
     """Its withdrawal waits for a person."""
@@ -73,6 +73,7 @@ class EvseOverview:
         resolution: What outsiders should see; None: it is to be withdrawn.
         rejected: Why it never leaves the house; None: it does.
         entry: What the ledger holds of it; None: nothing.
+        position: Where its lane stands; a fresh one where no lane serves its operator.
         state: How far the hub is from the store.
         now: When this was true, by the database's clock.
     """
@@ -86,6 +87,7 @@ class EvseOverview:
     resolution: Resolution | None
     rejected: Rejected | None
     entry: Entry | None
+    position: Position
     state: EvseState
     now: datetime
 
@@ -270,6 +272,7 @@ def _overview(row: StatusRow, page: _Page, lane: LaneScope | None, mapping: Stat
         resolution=resolution,
         rejected=rejected,
         entry=entry,
+        position=position,
         state=EvseState.QUARANTINED if rejected is not None else _state(entry, resolution.oicp, position),
         now=page.now,
     )
@@ -309,6 +312,7 @@ def _withdrawals(store: Store, lane: LaneScope, wanted: _Wanted) -> Iterator[Evs
                 resolution=None,
                 rejected=None,
                 entry=entry,
+                position=position,
                 state=_state(entry, None, position),
                 now=now,
             )
@@ -346,12 +350,12 @@ def _state(entry: Entry | None, published: Any, position: Position) -> EvseState
         return EvseState.PENDING
     if entry.held_since is not None and entry.approved_at is None:
         return EvseState.HELD
+    if entry.retry_at is not None:
+        return EvseState.QUARANTINED
     before = position.doubted_before
     lost = before is not None and entry.asserted_at is not None and entry.asserted_at < before
     if entry.doubted_at is not None or lost:
         return EvseState.IN_DOUBT
-    if entry.retry_at is not None:
-        return EvseState.QUARANTINED
     if entry.acknowledged is not published or entry.presence is Presence.ABSENT:
         return EvseState.PENDING
     return EvseState.IN_SYNC

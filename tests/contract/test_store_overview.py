@@ -120,7 +120,7 @@ def test_every_evse_is_shown_with_its_state(store, lane: LaneStore, add, sql, pr
                 present("DE*ABC*E1", now),
                 present("DE*ABC*E2", now, acknowledged=OicpStatus.RESERVED),
                 present("DE*ABC*E3", now, doubted_at=now),
-                present("DE*ABC*E4", now, retry_at=now),
+                present("DE*ABC*E4", now, retry_at=now, doubted_at=now),
                 present("DE*ABC*E5", now, presence=Presence.ABSENT),
                 present("DE*ABC*E70", now, held_since=now),
                 present("DE*ABC*E71", now),
