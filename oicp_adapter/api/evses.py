@@ -12,6 +12,7 @@ from oicp_adapter.api.guard import Caller, Calling
 from oicp_adapter.api.models import (
     ChargeBoxOut,
     Clean,
+    EvseIdInQuery,
     EvseIdText,
     EvseOut,
     ExplanationOut,
@@ -42,7 +43,7 @@ class EvseQuery(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
-    evse_id: list[EvseIdText] = Field([], description="These, in any spelling; may come several times.")
+    evse_id: list[EvseIdInQuery] = Field([], description="These, in any spelling; may come several times.")
     search: Annotated[str, Clean] | None = Field(None, max_length=200, description="A part of the EvseID or place.")
     operator_id: Name | None = Field(None, description="Of this operator, in any spelling.")
     location: Name | None = Field(None, description="At this location.")

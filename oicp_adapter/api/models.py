@@ -46,8 +46,14 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
+def _with_its_plus(text: str) -> str:
+    """Give the plus back to an EvseID of the DIN form: in a query it means a space unless a client writes it as %2B."""
+    return f"+{text[1:]}" if text.startswith(" ") else text
+
+
 Clean = AfterValidator(_without_control_characters)
 EvseIdText = Annotated[str, Clean, Field(min_length=1, max_length=KEY_LENGTH, examples=["DE*ABC*E1234*1"])]
+EvseIdInQuery = Annotated[EvseIdText, AfterValidator(_with_its_plus)]
 Reason = Annotated[str, Clean, Field(max_length=REASON_LIMIT, examples=["cable replaced, ticket 4711"])]
 Name = Annotated[str, Clean, Field(min_length=1, max_length=REFERENCE_LIMIT)]
 Reference = Annotated[str, Clean, Field(min_length=1, max_length=REFERENCE_LIMIT, examples=["booking-20261203-17"])]

@@ -24,7 +24,7 @@ from oicp_adapter.api.guard import Caller, Calling
 from oicp_adapter.api.models import (
     AuditOut,
     Clean,
-    EvseIdText,
+    EvseIdInQuery,
     Extension,
     Name,
     NewWindow,
@@ -78,7 +78,7 @@ class WindowQuery(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
-    evse_id: list[EvseIdText] = Field([], description="Of these EVSEs, in any spelling; may come several times.")
+    evse_id: list[EvseIdInQuery] = Field([], description="Of these EVSEs, in any spelling; may come several times.")
     active_only: bool = Field(True, description="Only those that apply now.")  # noqa: FBT003 - a default
     state: list[WindowState] = Field([], description="In these states; `activeOnly` does not matter then.")
     temporary_status: list[WireKind] = Field([], description="Of these kinds.")

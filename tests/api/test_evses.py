@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from oicp_adapter.cli.main import app
 from oicp_adapter.control.listing import cursor_of
+from reliability.real.machine import run_sql
 from tests.api.conftest import FLEET, problem
 
 EVSES = "/v2/evses"
@@ -82,6 +83,16 @@ def test_an_evse_that_is_not_there_is_not_found(api):
 def test_evses_are_filtered(api, made, params, found):
     made(evseId="DE*ABC*E1", temporaryStatus="MAINTENANCE")
     assert ids(api.get(EVSES, params=params)) == found
+
+
+@pytest.mark.parametrize("spelled", ["+49*810*000*438", "%2B49*810*000*438", "49*810*000*438"])
+def test_a_plus_that_a_client_left_bare_in_a_query_is_a_plus(api, desk, spelled):
+    run_sql(
+        desk.store,
+        "INSERT INTO evse_status (evse_id, operator_id, status) VALUES ('+49*810*000*438', '+49*810', 'Available')",
+        {},
+    )
+    assert ids(api.get(f"{EVSES}?evseId={spelled}")) == ["+49*810*000*438"]
 
 
 def test_pages_of_evses_are_linked_and_keep_their_filter(api):
