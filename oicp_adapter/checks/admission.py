@@ -49,7 +49,7 @@ def address_admitted(visit: Visit) -> Iterator[Finding]:
 def _judged(visit: Visit, reply: Reply) -> _Judgement:
     code = oicp_code(reply.body)
     if code is not None and code in CODE_CURES:
-        return _Judgement(Level.ERROR, f"refuses the account with {code}", CODE_CURES[code])
+        return _refused(code, visit.acknowledged_at)
     match reply.status:
         case 403 if code is None:
             found = _forbidden(visit.acknowledged_at)
@@ -72,6 +72,18 @@ def _judged(visit: Visit, reply: Reply) -> _Judgement:
     return found
 
 
+def _refused(code: str, acknowledged_at: datetime | None) -> _Judgement:
+    what = f"refuses the account with {code}"
+    if acknowledged_at is None:
+        return _Judgement(Level.ERROR, what, CODE_CURES[code])
+    # A hub may say so of any address that is none of its calls; pushes are the better witness.
+    return _Judgement(
+        Level.WARNING,
+        f"{what}, though {_acknowledged(acknowledged_at)}",
+        f"nothing, unless pushes fail: then {CODE_CURES[code]}",
+    )
+
+
 def _forbidden(acknowledged_at: datetime | None) -> _Judgement:
     if acknowledged_at is None:
         what = "answers with a page of its front proxy, not of the hub: this machine's address is not let through"
@@ -80,12 +92,15 @@ def _forbidden(acknowledged_at: datetime | None) -> _Judgement:
             " of your own answers here, let the connection pass it unopened"
         )
         return _Judgement(Level.ERROR, what, cure, ExitCode.UNAVAILABLE)
-    when = f"{acknowledged_at:%Y-%m-%d %H:%M} UTC"
     return _Judgement(
         Level.WARNING,
-        f"answers with a page of its front proxy, though the hub acknowledged a push at {when}",
+        f"answers with a page of its front proxy, though {_acknowledged(acknowledged_at)}",
         "nothing, unless pushes fail: then ask Hubject to let this machine's address in",
     )
+
+
+def _acknowledged(at: datetime) -> str:
+    return f"the hub acknowledged a push at {at:%Y-%m-%d %H:%M} UTC"
 
 
 def oicp_code(body: bytes) -> str | None:

@@ -58,9 +58,14 @@ def test_the_books_say_whether_the_hub_has_just_acknowledged_a_push(start_hub, p
     ],
 )
 def test_a_refusal_of_the_hub_itself_is_told_from_one_of_the_front_proxy(start_hub, look, status, code, cure):
-    found = only(look(start_hub(answering(status, oicp(code)))), Check.ADMISSION)
+    hub = start_hub(answering(status, oicp(code)))
+    found = only(look(hub), Check.ADMISSION)
     assert f"refuses the account with {code.decode()}" in found.what
     assert cure in found.cure
+    at = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    lately = only(look(hub, acknowledged_at=at), Check.ADMISSION, Level.WARNING)
+    assert "though the hub acknowledged a push at 2026-03-29 01:00 UTC" in lately.what
+    assert cure in lately.cure
 
 
 @pytest.mark.parametrize(
