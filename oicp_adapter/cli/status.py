@@ -19,6 +19,7 @@ from oicp_adapter.store.configured import configured_store, lane_scopes
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.evses import EvseOverview, RemovedRow, evse_overviews, removed_rows
 from oicp_adapter.store.position import lane_position
+from oicp_adapter.sync.model import Action
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN = {
@@ -98,7 +99,8 @@ def plan(context: typer.Context, *, as_json: AsJson = False) -> None:
         for operator, scope in lanes.items():
             requests = planned_requests(store, scope, settings.status_mapping(), settings.policy())
             for number, request in enumerate(requests, start=1):
-                note(f"{operator}: request {number} is {request.action} with {request.size} records")
+                replaces = "; they replace all that the hub holds" if request.action is Action.FULL_LOAD else ""
+                note(f"{operator}: request {number} is {request.action} with {request.size} records{replaces}")
                 rows += [
                     (operator, number, request.action, each.record.evse_id, each.record.status, each.reason)
                     for each in request.work
