@@ -171,7 +171,7 @@ class LaneThread:
         self._log.info("lane.stopped", unrecorded=self._worker.unrecorded)
 
     def _look_at_certificate(self) -> None:
-        """Take up a certificate that was replaced on disk; a pair that does not load leaves the old one in use."""
+        """Take up a certificate that was replaced on disk; a pair that is no good leaves the old one in use."""
         if self._clock() - self._looked_at < CERTIFICATE_LOOK:
             return
         self._looked_at = self._clock()
@@ -179,6 +179,8 @@ class LaneThread:
         if self._certificate.refresh():
             facts = self._certificate.facts
             self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial)
+            if self._certificate.doubt is not None:
+                self._log.warning("certificate.doubtful", reason=self._certificate.doubt)
             self._show_certificate()
             self._worker.retry_now()
         elif self._certificate.last_error is not None and self._certificate.last_error is not before:

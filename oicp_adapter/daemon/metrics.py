@@ -118,7 +118,7 @@ class Metrics:
         )
         self.certificate_reloaded = self._gauge(
             "client_certificate_last_reload_successful",
-            "1: the client certificate on disk is in use; 0: it was replaced by one that does not load.",
+            "1: the client certificate on disk is in use; 0: it was replaced by one that cannot be used.",
             lane,
         )
         self.pushes = self._counter("pushes", "Requests that the hub performed.", (*lane, "action"))

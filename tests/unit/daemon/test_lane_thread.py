@@ -59,6 +59,7 @@ class FakeCertificate:
 
     def __init__(self):
         self.last_error = None
+        self.doubt = None
         self.replaced = False
         self.facts = SimpleNamespace(not_after=datetime(2030, 1, 1, tzinfo=UTC), serial="1")
 
@@ -221,6 +222,15 @@ def test_a_replaced_certificate_is_taken_up_and_ends_the_wait_of_a_held_lane(run
         "oicp_adapter_client_certificate_not_after_timestamp_seconds", {"operator": "DE*ABC"}
     )
     assert expiry == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_a_doubtful_certificate_is_taken_up_with_a_warning(run, log):
+    lane = run(FakeWorker())
+    lane._certificate.replaced = True
+    lane._certificate.doubt = "names nobody: look at it"
+    lane._look_at_certificate()
+    told = [(event["event"], event["log_level"], event.get("reason")) for event in log]
+    assert told[1:] == [("certificate.doubtful", "warning", "names nobody: look at it")]
 
 
 def test_a_pair_that_does_not_load_is_told_once_and_retries_nothing(run, log):
