@@ -19,6 +19,7 @@ from oicp_adapter.oicp.certificates import (
     certificate_chain,
     inspect_certificate,
 )
+from oicp_adapter.oicp.client_chain import NEW_AUTHORITY
 from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import OperatorSettings
 
@@ -85,7 +86,7 @@ def key_kept_secret(operator: OperatorSettings) -> Iterator[Finding]:
 
 
 def holds_now(pair: Pair) -> Iterator[Finding]:
-    """Does the certificate hold now, and for some time to come?"""
+    """Do the certificate and the intermediates in its file hold now, and for some time to come?"""
     operator, facts, now = pair.operator, pair.facts, pair.now
     shown = f"certificate {operator.certificate}"
     level, cure = Level.ERROR, _RENEW
@@ -94,11 +95,17 @@ def holds_now(pair: Pair) -> Iterator[Finding]:
         cure = f"wait, or correct this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC"
     elif now > facts.not_after:
         what = f"{shown} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC"
-    elif (left := facts.not_after - now) <= EXPIRES_SOON:
-        level, what = Level.WARNING, f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {_days(left)}"
     else:
-        what = f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {_days(left)}"
-        level, cure = Level.OK, ""
+        # An intermediate that has ended already is told with the chain.
+        first = next(link for link in facts.endings if now <= link.not_after)
+        left, until = first.not_after - now, f"{first.not_after:%Y-%m-%d %H:%M} UTC"
+        which = "" if first.own else f", with {foreign_text(first.subject, 120)} in its file,"
+        if left <= EXPIRES_SOON:
+            level, what = Level.WARNING, f"{shown} expires{which} on {until}, in {_days(left)}"
+            cure = _RENEW if first.own else NEW_AUTHORITY
+        else:
+            what = f"{shown} and its key load, valid{which} until {first.not_after:%Y-%m-%d}, {_days(left)}"
+            level, cure = Level.OK, ""
     yield Finding(Check.VALIDITY, level, operator.id, what, cure)
 
 

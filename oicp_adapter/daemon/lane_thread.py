@@ -189,5 +189,5 @@ class LaneThread:
         self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
 
     def _show_certificate(self) -> None:
-        not_after = self._certificate.facts.not_after.timestamp()
+        not_after = self._certificate.facts.endings[0].not_after.timestamp()
         self._metrics.certificate_not_after.labels(self.operator_id).set(not_after)

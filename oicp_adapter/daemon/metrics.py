@@ -114,7 +114,9 @@ class Metrics:
             lane,
         )
         self.certificate_not_after = self._gauge(
-            "client_certificate_not_after_timestamp_seconds", "When the client certificate in use expires.", lane
+            "client_certificate_not_after_timestamp_seconds",
+            "When the client certificate in use expires, or the first of the intermediates in its file.",
+            lane,
         )
         self.certificate_reloaded = self._gauge(
             "client_certificate_last_reload_successful",

@@ -12,12 +12,16 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from oicp_adapter.domain.errors import foreign_text
+
+NEW_AUTHORITY: Final = "ask Hubject for the authority's new certificate, and put it there instead"
+"""The cure of an intermediate that ends."""
 
 
 class FlawKind(StrEnum):
@@ -66,8 +70,7 @@ def chain_flaws(file: Path, chain: Sequence[x509.Certificate], now: datetime) ->
         # A root in the file is ornament: the hub has its own.
         if now > above.not_valid_after_utc and above.issuer != above.subject:
             what = f"{_shown(above.subject)} in {file} expired on {above.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            cure = "ask Hubject for the authority's new certificate, and put it there instead"
-            yield Flaw(FlawKind.EXPIRED_AUTHORITY, what, cure)
+            yield Flaw(FlawKind.EXPIRED_AUTHORITY, what, NEW_AUTHORITY)
     if len(chain) == 1:
         what = f"{file} holds no chain, only a certificate of {_shown(leaf.issuer)}"
         cure = f"{append}: a hub that does not know {_shown(leaf.issuer)} itself refuses it"
