@@ -101,10 +101,10 @@ def holds_now(pair: Pair) -> Iterator[Finding]:
         left, until = first.not_after - now, f"{first.not_after:%Y-%m-%d %H:%M} UTC"
         which = "" if first.own else f", with {foreign_text(first.subject, 120)} in its file,"
         if left <= EXPIRES_SOON:
-            level, what = Level.WARNING, f"{shown} expires{which} on {until}, in {_days(left)}"
+            level, what = Level.WARNING, f"{shown} expires{which} on {until}, in {in_days(left)}"
             cure = _RENEW if first.own else NEW_AUTHORITY
         else:
-            what = f"{shown} and its key load, valid{which} until {first.not_after:%Y-%m-%d}, {_days(left)}"
+            what = f"{shown} and its key load, valid{which} until {first.not_after:%Y-%m-%d}, {in_days(left)}"
             level, cure = Level.OK, ""
     yield Finding(Check.VALIDITY, level, operator.id, what, cure)
 
@@ -141,7 +141,8 @@ PAIR_CHECKS: Final[Sequence[Callable[[Pair], Iterator[Finding]]]] = (
 )
 
 
-def _days(left: timedelta) -> str:
+def in_days(left: timedelta) -> str:
+    """Return whole days in words, rounded down."""
     if not left.days:
         return "less than a day"
     return "1 day" if left.days == 1 else f"{left.days} days"
