@@ -28,15 +28,24 @@ _RENEW: Final = "have a new one signed and put it in its place, the daemon takes
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An operator's pair that has loaded; *now* is aware, UTC."""
+    """
+    An operator's pair that has loaded.
+
+    Attributes:
+        now: Aware, UTC.
+        alone: There is no other operator, so that a daemon could push nothing without it.
+    """
 
     operator: OperatorSettings
     facts: CertificateFacts
     chain: Sequence[x509.Certificate]
     now: datetime
+    alone: bool
 
 
-def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, now: datetime) -> Iterator[Finding]:
+def certificate_findings(
+    operator: OperatorSettings, *, ca_file: Path | None, now: datetime, alone: bool = True
+) -> Iterator[Finding]:
     """
     Look at the files of one operator.
 
@@ -44,6 +53,7 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
         operator: Names the files.
         ca_file: What must load with them; None: the system's trust store.
         now: Aware, UTC.
+        alone: There is no other operator; else the daemon starts for the others, whatever this one's dates are.
     """
     yield from key_kept_secret(operator)
     password = operator.private_key_password
@@ -59,7 +69,7 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
     except CertificateError as exc:
         yield Finding.from_error(Check.PAIR, operator.id, exc)
         return
-    pair = Pair(operator, facts, chain, now)
+    pair = Pair(operator, facts, chain, now, alone)
     for check in PAIR_CHECKS:
         yield from check(pair)
 
@@ -106,7 +116,8 @@ def holds_now(pair: Pair) -> Iterator[Finding]:
         else:
             what = f"{shown} and its key load, valid{which} until {first.not_after:%Y-%m-%d}, {in_days(left)}"
             level, cure = Level.OK, ""
-    yield Finding(Check.VALIDITY, level, operator.id, what, cure)
+    starts = level is Level.ERROR and not pair.alone
+    yield Finding(Check.VALIDITY, level, operator.id, what, cure, starts=starts)
 
 
 def names_its_operator(pair: Pair) -> Iterator[Finding]:

@@ -69,6 +69,8 @@ class ClientIdentity:
         self._stamps = self._stamp()
         self._again_at: datetime | None = None
         self._loaded = self._load(generation=1)
+        # Of a pair that ends while it is in use the hub decides, whose clock may be another.
+        self._untimely = self._out_of_time(self._loaded.facts) is not None
         self.last_error: CertificateError | None = None
         self.doubt: str | None = None
 
@@ -86,6 +88,11 @@ class ClientIdentity:
     def generation(self) -> int:
         """Counts the pairs that were in use, from 1; a connection of an older one should be closed."""
         return self._loaded.generation
+
+    def withheld(self) -> str | None:
+        """Say why the pair must not be shown: it did not hold at the start, and does not now; None: it may be shown."""
+        found = self._out_of_time(self._loaded.facts) if self._untimely else None
+        return f"{found[0]}, so nothing is sent: {found[1]}" if found is not None else None
 
     def refresh(self) -> bool:
         """
@@ -118,6 +125,7 @@ class ClientIdentity:
             if loaded.digest == self._loaded.digest:
                 return False
             self.doubt = self._doubt(loaded.facts)
+            self._untimely = self._untimely and loaded.facts.fingerprint == self._loaded.facts.fingerprint
             self._loaded = loaded
             return True
 
@@ -135,23 +143,28 @@ class ClientIdentity:
         return _Loaded(context, facts, certificate_chain(self._certificate), digest.digest(), generation)
 
     def _require_valid(self, facts: CertificateFacts) -> None:
+        found = self._out_of_time(facts)
+        if found is None:
+            return
+        if self._clock() < facts.not_before:
+            self._again_at = facts.not_before
+        raise CertificateError(f"{found[0]}, the old one stays in use", cure=found[1])
+
+    def _out_of_time(self, facts: CertificateFacts) -> tuple[str, str] | None:
+        """Return why a certificate does not hold now, and the cure; None: it does."""
         now = self._clock()
         if now > facts.not_after:
-            raise CertificateError(
-                f"{self._certificate} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC, the old one stays in use",
-                cure="put a certificate there that holds",
-            )
+            ended = f"{self._certificate} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC"
+            return ended, "put a certificate there that holds"
         if now < facts.not_before:
-            self._again_at = facts.not_before
-            raise CertificateError(
-                f"{self._certificate} holds only from {facts.not_before:%Y-%m-%d %H:%M} UTC, the old one stays in use",
-                cure="wait, or put a certificate there that holds now",
-            )
+            begins = f"{self._certificate} holds only from {facts.not_before:%Y-%m-%d %H:%M} UTC"
+            return begins, "wait, or put a certificate there that holds now"
+        return None
 
     def _require_no_worse(self, loaded: "_Loaded") -> None:
         """Refuse what is worse by its file alone; a flaw that the old pair has, too, is one that the hub lives with."""
         old, now = self._loaded, self._clock()
-        if now > old.facts.not_after:
+        if self._out_of_time(old.facts) is not None:
             return
         known = {flaw.kind for flaw in self._flaws(old, now)} | _KNOWN_BY_THE_HUB
         worse = next((flaw for flaw in self._flaws(loaded, now) if flaw.kind not in known), None)
