@@ -143,6 +143,7 @@ def _lane(settings: Settings, operator: OperatorSettings, scope: LaneScope, shar
         private_key=operator.private_key,
         password=password.encode() if password is not None else None,
         ca_file=settings.hub.ca_file,
+        operator=operator.canonical,
     )
     client = HubClient(
         base_url=settings.hub.url, identity=certificate, request_timeout=settings.hub.request_timeout, clock=boottime

@@ -32,6 +32,7 @@ LOGGED: Final[dict[str, str]] = {
     "survey.failed": f"{_ERROR}.",
     "fleet.rejected": f"In words: how many rows for each {_ROW}.",
     "fleet.not_served": "In words: for how many operators rows stand in the store that no lane serves.",
+    "certificate.doubtful": "In words: what makes one doubt the new certificate, which is in use, and what to do.",
     "certificate.not_replaced": "In words: what is wrong with the new certificate or key.",
     "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for.",
     "config.refused": "The same, to whoever asked with SIGHUP.",

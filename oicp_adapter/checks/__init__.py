@@ -13,6 +13,7 @@ from typing import Final
 
 from oicp_adapter.checks.books import last_acknowledged
 from oicp_adapter.checks.certificates import certificate_findings
+from oicp_adapter.checks.endings import control_certificate_lasts, trusted_authorities_last
 from oicp_adapter.checks.finding import Check, Finding, Level
 from oicp_adapter.checks.hub import hub_findings
 from oicp_adapter.checks.store import store_findings
@@ -45,12 +46,15 @@ def run_checks(
     """
     instant = now or datetime.now(UTC)
     yield from hub_has_its_path(settings)
+    yield from trusted_authorities_last(settings.hub.ca_file, instant)
     yield from control_is_not_exposed(settings)
+    yield from control_certificate_lasts(settings.control, instant)
     yield from operators_are_configured(settings)
     acknowledged = last_acknowledged(settings) if online else {}
     for operator in settings.operators:
         usable = False
-        for finding in certificate_findings(operator, ca_file=settings.hub.ca_file, now=instant):
+        alone = len(settings.operators) == 1
+        for finding in certificate_findings(operator, ca_file=settings.hub.ca_file, now=instant, alone=alone):
             # What others may read, and what only the hub can judge, does not keep us from going there.
             usable |= finding.check is Check.VALIDITY and finding.level is not Level.ERROR
             yield finding

@@ -19,6 +19,7 @@ from oicp_adapter.oicp.certificates import (
     certificate_chain,
     inspect_certificate,
 )
+from oicp_adapter.oicp.client_chain import NEW_AUTHORITY
 from oicp_adapter.oicp.client_context import load_client_context
 from oicp_adapter.settings import OperatorSettings
 
@@ -27,15 +28,24 @@ _RENEW: Final = "have a new one signed and put it in its place, the daemon takes
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An operator's pair that has loaded; *now* is aware, UTC."""
+    """
+    An operator's pair that has loaded.
+
+    Attributes:
+        now: Aware, UTC.
+        alone: There is no other operator, so that a daemon could push nothing without it.
+    """
 
     operator: OperatorSettings
     facts: CertificateFacts
     chain: Sequence[x509.Certificate]
     now: datetime
+    alone: bool
 
 
-def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, now: datetime) -> Iterator[Finding]:
+def certificate_findings(
+    operator: OperatorSettings, *, ca_file: Path | None, now: datetime, alone: bool = True
+) -> Iterator[Finding]:
     """
     Look at the files of one operator.
 
@@ -43,6 +53,7 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
         operator: Names the files.
         ca_file: What must load with them; None: the system's trust store.
         now: Aware, UTC.
+        alone: There is no other operator; else the daemon starts for the others, whatever this one's dates are.
     """
     yield from key_kept_secret(operator)
     password = operator.private_key_password
@@ -58,7 +69,7 @@ def certificate_findings(operator: OperatorSettings, *, ca_file: Path | None, no
     except CertificateError as exc:
         yield Finding.from_error(Check.PAIR, operator.id, exc)
         return
-    pair = Pair(operator, facts, chain, now)
+    pair = Pair(operator, facts, chain, now, alone)
     for check in PAIR_CHECKS:
         yield from check(pair)
 
@@ -85,7 +96,7 @@ def key_kept_secret(operator: OperatorSettings) -> Iterator[Finding]:
 
 
 def holds_now(pair: Pair) -> Iterator[Finding]:
-    """Does the certificate hold now, and for some time to come?"""
+    """Do the certificate and the intermediates in its file hold now, and for some time to come?"""
     operator, facts, now = pair.operator, pair.facts, pair.now
     shown = f"certificate {operator.certificate}"
     level, cure = Level.ERROR, _RENEW
@@ -94,12 +105,19 @@ def holds_now(pair: Pair) -> Iterator[Finding]:
         cure = f"wait, or correct this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC"
     elif now > facts.not_after:
         what = f"{shown} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC"
-    elif (left := facts.not_after - now) <= EXPIRES_SOON:
-        level, what = Level.WARNING, f"{shown} expires on {facts.not_after:%Y-%m-%d %H:%M} UTC, in {_days(left)}"
     else:
-        what = f"{shown} and its key load, valid until {facts.not_after:%Y-%m-%d}, {_days(left)}"
-        level, cure = Level.OK, ""
-    yield Finding(Check.VALIDITY, level, operator.id, what, cure)
+        # An intermediate that has ended already is told with the chain.
+        first = next(link for link in facts.endings if now <= link.not_after)
+        left, until = first.not_after - now, f"{first.not_after:%Y-%m-%d %H:%M} UTC"
+        which = "" if first.own else f", with {foreign_text(first.subject, 120)} in its file,"
+        if left <= EXPIRES_SOON:
+            level, what = Level.WARNING, f"{shown} expires{which} on {until}, in {in_days(left)}"
+            cure = _RENEW if first.own else NEW_AUTHORITY
+        else:
+            what = f"{shown} and its key load, valid{which} until {first.not_after:%Y-%m-%d}, {in_days(left)}"
+            level, cure = Level.OK, ""
+    starts = level is Level.ERROR and not pair.alone
+    yield Finding(Check.VALIDITY, level, operator.id, what, cure, starts=starts)
 
 
 def names_its_operator(pair: Pair) -> Iterator[Finding]:
@@ -134,7 +152,8 @@ PAIR_CHECKS: Final[Sequence[Callable[[Pair], Iterator[Finding]]]] = (
 )
 
 
-def _days(left: timedelta) -> str:
+def in_days(left: timedelta) -> str:
+    """Return whole days in words, rounded down."""
     if not left.days:
         return "less than a day"
     return "1 day" if left.days == 1 else f"{left.days} days"

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from oicp_adapter.cli import operator_id_argument
-from oicp_adapter.cli.output import note, print_json, print_table
+from oicp_adapter.cli.output import note, plain, print_json, print_table
 from oicp_adapter.oicp.certificates import CertificateFacts, inspect_certificate
 from oicp_adapter.oicp.development_pki import DEFAULT_HUB_NAMES, create_development_pki
 
@@ -63,10 +63,13 @@ def show(
         print_json(shown)
         return
     for description in shown:
+        description["chain"] = tuple(
+            f"{each['subject']} until {plain(each['not_after'])}" for each in description["chain"]
+        )
         print_table(("file", str(description.pop("file"))), [(key, _line(value)) for key, value in description.items()])
 
 
-def _described(path: Path, facts: CertificateFacts, now: datetime) -> dict[str, object]:
+def _described(path: Path, facts: CertificateFacts, now: datetime) -> dict[str, Any]:
     return {
         "file": path,
         "subject": facts.subject,
@@ -78,7 +81,8 @@ def _described(path: Path, facts: CertificateFacts, now: datetime) -> dict[str, 
         "not_before": facts.not_before,
         "not_after": facts.not_after,
         "days_left": (facts.not_after - now).days,
-        "chain_length": facts.chain_length,
+        "chain_length": len(facts.chain),
+        "chain": [{"subject": link.subject, "not_after": link.not_after} for link in facts.chain],
         "sha256": facts.fingerprint,
     }
 

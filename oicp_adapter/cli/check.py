@@ -45,15 +45,21 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def consequence(findings: Sequence[Finding]) -> str:
-    """Say in one line what the errors keep the daemon from; there is at least one."""
+    """Say in one line what the errors keep the daemon, and the clients of `serve`, from; there is at least one."""
     errors = [each for each in findings if each.level is Level.ERROR]
+    serving = sum(each.check is Check.CONTROL_CERTIFICATE for each in errors)
     starting = sum(not each.starts for each in errors)
-    pushing = len(errors) - starting
-    if not pushing:
-        return f"{_keep(starting)} the daemon from starting"
-    if not starting:
-        return f"{_keep(pushing)} the daemon from pushing; it would start, and try again by itself"
-    return f"{_keep(starting)} the daemon from starting, and {_keep(pushing)} it from pushing"
+    pushing = len(errors) - starting - serving
+    kept = []
+    if starting:
+        kept.append(f"{_keep(starting)} the daemon from starting")
+    if pushing and starting:
+        kept.append(f"{_keep(pushing)} it from pushing")
+    elif pushing:
+        kept.append(f"{_keep(pushing)} the daemon from pushing; it would start, and try again by itself")
+    if serving:
+        kept.append(f"{_keep(serving)} clients from `serve`")
+    return ", and ".join(kept)
 
 
 def _keep(errors: int) -> str:

@@ -70,12 +70,13 @@ def _examine(settings: "Settings") -> None:
     Look at everything that a daemon with these settings needs.
 
     Raises:
-        ConfigurationError: It would not start, or would hold its lanes since the store is another one.
+        ConfigurationError: It would not start, or would hold lanes since the store is another one or a certificate does
+            not hold.
     """
     from oicp_adapter.checks import Check, Level, run_checks  # noqa: PLC0415 - imported long ago, by `run`
 
     for found in run_checks(settings, online=False, fleet=False):
-        if found.level is Level.ERROR and (not found.starts or found.check is Check.IDENTITY):
+        if found.level is Level.ERROR and (not found.starts or found.check in (Check.IDENTITY, Check.VALIDITY)):
             raise ConfigurationError(f"{found.subject}: {found.what}", cure=found.cure)
 
 

@@ -42,14 +42,16 @@ class CertificateHealth:
     How long a client certificate holds.
 
     Attributes:
-        not_after: The last second at which it holds; None: it cannot be read.
+        not_after: The last second at which it and the intermediates in its file hold; None: it cannot be read.
         level: `ok`, `soon`, `expired` or `unreadable`.
         problem: Why it cannot be read, and what to do; None: it can.
+        intermediate: Which one ends before the certificate; None: the certificate itself is the first.
     """
 
     not_after: datetime | None
     level: str
     problem: str | None = None
+    intermediate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +184,9 @@ def certificate_health(operator: OperatorSettings, now: datetime) -> Certificate
         facts = inspect_certificate(operator.certificate)
     except CertificateError as error:
         return CertificateHealth(None, "unreadable", str(error))
-    if now > facts.not_after:
-        return CertificateHealth(facts.not_after, "expired")
-    return CertificateHealth(facts.not_after, "soon" if facts.not_after - now <= EXPIRES_SOON else "ok")
+    first = facts.endings[0]
+    level = "expired" if now > first.not_after else "soon" if first.not_after - now <= EXPIRES_SOON else "ok"
+    return CertificateHealth(first.not_after, level, intermediate=None if first.own else first.subject)
 
 
 def _standing(desk: Desk, operator: OperatorSettings) -> LaneStanding:

@@ -171,7 +171,7 @@ class LaneThread:
         self._log.info("lane.stopped", unrecorded=self._worker.unrecorded)
 
     def _look_at_certificate(self) -> None:
-        """Take up a certificate that was replaced on disk; a pair that does not load leaves the old one in use."""
+        """Take up a certificate that was replaced on disk; a pair that is no good leaves the old one in use."""
         if self._clock() - self._looked_at < CERTIFICATE_LOOK:
             return
         self._looked_at = self._clock()
@@ -179,6 +179,8 @@ class LaneThread:
         if self._certificate.refresh():
             facts = self._certificate.facts
             self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial)
+            if self._certificate.doubt is not None:
+                self._log.warning("certificate.doubtful", reason=self._certificate.doubt)
             self._show_certificate()
             self._worker.retry_now()
         elif self._certificate.last_error is not None and self._certificate.last_error is not before:
@@ -187,5 +189,5 @@ class LaneThread:
         self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
 
     def _show_certificate(self) -> None:
-        not_after = self._certificate.facts.not_after.timestamp()
+        not_after = self._certificate.facts.endings[0].not_after.timestamp()
         self._metrics.certificate_not_after.labels(self.operator_id).set(not_after)

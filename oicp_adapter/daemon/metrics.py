@@ -114,11 +114,13 @@ class Metrics:
             lane,
         )
         self.certificate_not_after = self._gauge(
-            "client_certificate_not_after_timestamp_seconds", "When the client certificate in use expires.", lane
+            "client_certificate_not_after_timestamp_seconds",
+            "When the client certificate in use expires, or the first of the intermediates in its file.",
+            lane,
         )
         self.certificate_reloaded = self._gauge(
             "client_certificate_last_reload_successful",
-            "1: the client certificate on disk is in use; 0: it was replaced by one that does not load.",
+            "1: the client certificate on disk is in use; 0: it was replaced by one that cannot be used.",
             lane,
         )
         self.pushes = self._counter("pushes", "Requests that the hub performed.", (*lane, "action"))

@@ -32,6 +32,24 @@ _NAMES_WITH_OPERATOR: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """
+    One certificate of a file.
+
+    Attributes:
+        subject: Distinguished name, RFC 4514.
+        not_after: Aware, UTC; the last second at which it holds.
+        own: It is the first, whose file this is; else that of an authority.
+        root: It has signed itself; as an authority it is ornament then, since the other side has its own.
+    """
+
+    subject: str
+    not_after: datetime
+    own: bool
+    root: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateFacts:
     """
     What a certificate says, as far as people and checks need it.
@@ -45,7 +63,7 @@ class CertificateFacts:
         serial: Hexadecimal, lower case.
         not_before: Aware, UTC; from this second on it holds.
         not_after: Aware, UTC; the last second at which it holds.
-        chain_length: Certificates in the file, its own included.
+        chain: All certificates in the file in their order, its own included.
         fingerprint: SHA-256 of the certificate, hexadecimal, lower case.
         operator_words: Keys of all words in its names that could be an OperatorID.
     """
@@ -58,9 +76,14 @@ class CertificateFacts:
     serial: str
     not_before: datetime
     not_after: datetime
-    chain_length: int
+    chain: tuple[Link, ...]
     fingerprint: str
     operator_words: frozenset[CanonicalOperatorId]
+
+    @property
+    def endings(self) -> Sequence[Link]:
+        """What has to hold for the certificate to be of use, that which ends first at the beginning; never empty."""
+        return sorted((link for link in self.chain if link.own or not link.root), key=lambda link: link.not_after)
 
     def names_operator(self, operator: CanonicalOperatorId) -> bool:
         """Tell whether the OperatorID occurs in the certificate's names, in any spelling, as a word of its own."""
@@ -156,12 +179,17 @@ def _facts(pem: bytes, path: Path) -> CertificateFacts:
             serial=f"{leaf.serial_number:x}",
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
-            chain_length=len(chain),
+            chain=tuple(_link(each, own=place == 0) for place, each in enumerate(chain)),
             fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
             operator_words=_operator_words(texts),
         )
     except ValueError as exc:
         raise _unreadable(path, exc) from exc
+
+
+def _link(certificate: x509.Certificate, *, own: bool) -> Link:
+    root = certificate.issuer == certificate.subject
+    return Link(certificate.subject.rfc4514_string(), certificate.not_valid_after_utc, own, root)
 
 
 def _unreadable(path: Path, exc: ValueError) -> CertificateError:

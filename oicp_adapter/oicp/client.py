@@ -95,6 +95,8 @@ class HubClient:
             try:
                 if self._clock() > send_before:
                     return Answer(Progress.NOT_SENT, TransportFault.DEADLINE_BEFORE_SEND)
+                if (why := self._identity.withheld()) is not None:
+                    return Answer(Progress.NOT_SENT, TransportFault.WITHHELD, why)
                 return self._converse(request.operator_id, body, exchange, started)
             except NETWORK_ERRORS as exc:
                 self._discard()

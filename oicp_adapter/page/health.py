@@ -203,7 +203,8 @@ def _live(lane: LaneStanding, look: DaemonLook | None, times: Times) -> LiveRow:
     if certificate.not_after is not None:
         ends = "for" if certificate.not_after > lane.now else "since"
         left = lasting(abs(certificate.not_after - lane.now))
-        text["certificate_words"] = f"until {times.moment(certificate.not_after)}, {ends} {left}"
+        which = f": {foreign_text(certificate.intermediate, 120)} in its file" if certificate.intermediate else ""
+        text["certificate_words"] = f"until {times.moment(certificate.not_after)}, {ends} {left}{which}"
     return LiveRow(f"lane-{lane.operator}", text, {"state": state_tone, "certificate": tone(certificate.level)})
 
 

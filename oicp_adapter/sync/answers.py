@@ -18,6 +18,7 @@ class TransportFault(StrEnum):
     """Why there is no complete answer."""
 
     DEADLINE_BEFORE_SEND = "deadline_before_send"
+    WITHHELD = "withheld"
     CONNECT = "connect"
     TLS_HANDSHAKE = "tls_handshake"
     TLS_ALERT = "tls_alert"
@@ -97,7 +98,10 @@ class Reason(StrEnum):
     """The TLS handshake failed for another cause than our certificate, as an authority that `hub.ca_file` lacks."""
 
     CERTIFICATE = "certificate"
-    """The client certificate was refused, in TLS or by a page of a front proxy; only a person ends it."""
+    """
+    The client certificate was refused, in TLS or by a page of a front proxy, or did not hold at the start and is not
+    shown; only a person ends it.
+    """
 
     TIMEOUT = "timeout"
     """No complete answer within `hub.request_timeout`; whether it was applied is not known."""

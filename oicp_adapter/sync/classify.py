@@ -84,6 +84,7 @@ _PARTNER_NOT_FOUND: Final = "300"
 _FAULTS: Final[Mapping[TransportFault, tuple[Scope, Reason]]] = MappingProxyType(
     {
         TransportFault.DEADLINE_BEFORE_SEND: (Scope.NONE, Reason.NOT_SENT),
+        TransportFault.WITHHELD: (Scope.ACCOUNT, Reason.CERTIFICATE),
         TransportFault.CONNECT: (Scope.HUB, Reason.CONNECT),
         TransportFault.TLS_HANDSHAKE: (Scope.HUB, Reason.TLS),
         TransportFault.TLS_ALERT: (Scope.ACCOUNT, Reason.CERTIFICATE),

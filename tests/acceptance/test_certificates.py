@@ -64,6 +64,27 @@ def test_a_wrong_certificate_holds_its_lane_alone_until_the_right_one_is_swapped
     assert daemon.stop() == 0
 
 
+def test_an_expired_certificate_holds_its_lane_alone_and_the_next_is_taken_up(two_lanes, eventually):
+    site = two_lanes
+    files = site.client_pair("expired", "DE*XYZ", valid_for=timedelta(minutes=-30))
+    site.operators[1] |= {"certificate": files.certificate, "private_key": files.private_key}
+    site.fleet(3)
+    site.fleet(3, "DE*XYZ")
+    daemon = site.daemon()
+    assert "DE*XYZ: certificate" in daemon.text()
+    site.arrives("DE*ABC*E2", "Available")
+    eventually(lambda: daemon.log("lane.state", operator="DE*XYZ", state="held", reason="certificate"))
+    assert daemon.metric("lane_state", operator="DE*XYZ", state="held") == 1
+    assert expiry(daemon, "DE*XYZ") < datetime.now(UTC).timestamp()
+    assert attempts(site, "DE*XYZ") == 0
+    assert site.at_hub("DE*XYZ") == {}
+    fresh = site.client_pair("fresh", "DE*XYZ")
+    fresh.private_key.replace(files.private_key)
+    fresh.certificate.replace(files.certificate)
+    eventually(lambda: len(site.at_hub("DE*XYZ")) == 3)
+    assert daemon.stop() == 0
+
+
 def test_a_pair_replaced_in_two_steps_is_taken_up_with_the_second_and_no_push_fails(site, eventually):
     current = site.client_pair("current", "DE*ABC")
     fresh = site.client_pair("fresh", "DE*ABC", valid_for=timedelta(days=365))

@@ -4,6 +4,7 @@ import fcntl
 import signal
 import sqlite3
 from contextlib import closing, suppress
+from datetime import timedelta
 
 import pytest
 
@@ -72,6 +73,22 @@ def test_whatever_cannot_be_had_changes_nothing(site, daemon, eventually, damage
     site.write("DE*ABC*E1", "Faulted")
     site.arrives("DE*ABC*E1", "OutOfService")
     assert daemon.log("lane.stopped") == []
+    assert daemon.stop() == 0
+
+
+def test_settings_with_a_certificate_that_has_expired_replace_no_lane(two_lanes, eventually):
+    site = two_lanes
+    site.fleet(3)
+    daemon = site.daemon()
+    site.arrives("DE*ABC*E2", "Available")
+    expired = site.client_pair("expired", "DE*ABC", valid_for=timedelta(minutes=-30))
+    site.operators[0] |= {"certificate": expired.certificate, "private_key": expired.private_key}
+    site.config()
+    daemon.send(signal.SIGHUP)
+    eventually(lambda: daemon.log("config.not_reloaded"))
+    assert "expired on" in daemon.log("config.not_reloaded")[0]["reason"]
+    site.write("DE*ABC*E1", "Faulted")
+    site.arrives("DE*ABC*E1", "OutOfService")
     assert daemon.stop() == 0
 
 

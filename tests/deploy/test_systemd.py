@@ -38,6 +38,7 @@ def service():
 def test_it_notifies_has_a_watchdog_and_checks_before_it_starts(service):
     assert service["Type"] == "notify"
     assert int(service["WatchdogSec"]) > 0
+    assert service["ExecStartPre"].startswith("-/"), "an error with which `run` starts must not keep it from that"
     assert service["ExecStartPre"].endswith("oicp-adapter check --offline")
     assert service["ExecStart"].endswith("oicp-adapter run")
     assert service["ExecReload"] == "kill -HUP $MAINPID"

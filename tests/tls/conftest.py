@@ -227,10 +227,8 @@ def start_hub(server_context) -> Iterator[Callable[..., Hub]]:
 
 @pytest.fixture
 def identity_of(pki):
-    def make(pair: KeyPair = pki.clients["DE*ABC"], *, ca_file: Path = pki.hub_ca.certificate, password=None):
-        return ClientIdentity(
-            certificate=pair.certificate, private_key=pair.private_key, ca_file=ca_file, password=password
-        )
+    def make(pair: KeyPair = pki.clients["DE*ABC"], *, ca_file: Path = pki.hub_ca.certificate, **options):
+        return ClientIdentity(certificate=pair.certificate, private_key=pair.private_key, ca_file=ca_file, **options)
 
     return make
 

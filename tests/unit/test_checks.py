@@ -152,6 +152,15 @@ def test_what_keeps_the_daemon_from_starting_is_told_from_what_keeps_it_from_pus
     assert consequence([*findings, Finding(Check.STORE, Level.WARNING, "x", "y")]) == said
 
 
+def test_an_expired_certificate_of_the_control_server_keeps_only_its_clients_away() -> None:
+    found = Finding(Check.CONTROL_CERTIFICATE, ERROR, "control", "x", starts=True)
+    assert consequence([found]) == "1 error keeps clients from `serve`"
+    starting = Finding(Check.STORE, ERROR, "store", "x")
+    assert consequence([starting, found]) == (
+        "1 error keeps the daemon from starting, and 1 error keeps clients from `serve`"
+    )
+
+
 def test_an_unreachable_hub_does_not_keep_the_daemon_from_starting(tmp_path: Path) -> None:
     settings = migrated(settings_in(tmp_path, **{"hub.url": "https://localhost:1/api/oicp"}))
     assert "from pushing; it would start" in consequence(list(run_checks(settings, online=True)))

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
 from oicp_adapter.control.desk import Desk
@@ -10,7 +11,7 @@ from oicp_adapter.control.health import approve_held, certificate_health, lane_h
 from oicp_adapter.domain.access import EVERYTHING, Actor, Grant, Scope
 from oicp_adapter.domain.errors import Refusal, RequestRefusedError
 from oicp_adapter.domain.patterns import EvsePattern
-from oicp_adapter.oicp.development_pki import create_development_pki
+from oicp_adapter.oicp.development_pki import Authority, create_development_pki
 from oicp_adapter.settings import OperatorSettings
 
 ANN = Actor("ann", "tokenann", EVERYTHING)
@@ -124,6 +125,18 @@ def test_a_certificate_is_told_to_end_soon_a_month_before(tmp_path: Path) -> Non
     ages = {1: "ok", 29: "ok", 31: "soon", 59: "soon", 61: "expired"}
     found = {days: certificate_health(operator, now + timedelta(days=days)).level for days in ages}
     assert found == ages
+
+
+def test_an_intermediate_that_ends_before_its_certificate_is_what_counts(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    pki = create_development_pki(tmp_path, operators=["DE*ABC"], valid_for=timedelta(days=400), now=now)
+    middle = Authority.load(pki.hub_ca).issue_client("Middle", not_before=now, not_after=now + timedelta(days=3))
+    file = pki.clients["DE*ABC"].certificate
+    file.write_bytes(file.read_bytes() + middle.certificate.public_bytes(Encoding.PEM))
+    health = certificate_health(OperatorSettings.model_construct(id="DE*ABC", certificate=file), now)
+    assert (health.level, health.not_after) == ("soon", middle.certificate.not_valid_after_utc)
+    assert health.intermediate is not None
+    assert "CN=Middle" in health.intermediate
 
 
 def _audit(desk: Desk) -> set[tuple[str, str, str]]:

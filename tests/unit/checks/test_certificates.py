@@ -49,6 +49,16 @@ def test_an_expired_certificate_is_an_error(folder: Path) -> None:
     assert "expired on 2026-08-30 12:00 UTC" in finding.what
 
 
+@pytest.mark.parametrize("days", [-1, 91])
+def test_dates_of_one_of_several_operators_do_not_keep_the_daemon_from_starting(folder: Path, days: int) -> None:
+    pair = {"certificate": folder / "client-DE-ABC.pem", "private_key": folder / "client-DE-ABC.key"}
+    operator = OperatorSettings(id="DE*ABC", **pair)
+    for alone in (True, False):
+        at = NOW + timedelta(days=days)
+        found = list(certificate_findings(operator, ca_file=folder / "hub-ca.pem", now=at, alone=alone))
+        assert only(found, Level.ERROR).starts is not alone
+
+
 @pytest.mark.parametrize(("left", "said"), [(0, "in less than a day"), (1, "in 1 day"), (2, "in 2 days")])
 def test_the_days_that_are_left_are_counted_in_words(folder: Path, left: int, said: str) -> None:
     assert only(look(folder, at=NOW + timedelta(days=90 - left)), Level.WARNING).what.endswith(said)

@@ -93,6 +93,21 @@ def test_an_expired_intermediate_is_a_warning_and_an_expired_root_is_none(tmp_pa
     assert [each.level for each in look(tmp_path, leaf, good, old_root)] == [Level.OK]
 
 
+def test_an_intermediate_that_ends_soon_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    middle = make("Middle", ROOT, ends=NOW + 3 * DAY)
+    leaf = make("DE*ABC", middle, ends=NOW + 400 * DAY, ca=False)
+    found = only(look(tmp_path, leaf, middle), Check.VALIDITY)
+    assert "expires, with CN=Middle in its file, on 2026-06-04 12:00 UTC, in 3 days" in found.what
+    assert "authority's new certificate" in found.cure
+
+
+def test_a_root_that_ends_soon_is_ornament(tmp_path: Path) -> None:
+    root = make("Root", ends=NOW + 3 * DAY)
+    middle = make("Middle", root, ends=NOW + 300 * DAY)
+    (found,) = look(tmp_path, make("DE*ABC", middle, ends=NOW + 400 * DAY, ca=False), middle, root)
+    assert "valid, with CN=Middle in its file, until 2027-03-28, 300 days" in found.what
+
+
 def test_a_self_signed_certificate_is_a_warning(tmp_path: Path) -> None:
     assert "is self-signed" in only(look(tmp_path, make("DE*ABC", ca=False)), Check.CHAIN).what
 

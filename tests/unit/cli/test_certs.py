@@ -21,6 +21,8 @@ def test_development_certificates_are_made_and_say_whose_they_are(tmp_path: Path
     (description,) = json.loads(shown.stdout)
     assert description["common_name"] == "+49*810"
     assert description["days_left"] == 89
+    assert [link["subject"] for link in description["chain"]] == [description["subject"], description["issuer"]]
+    assert description["chain"][0]["not_after"] == description["not_after"]
 
 
 def test_a_person_gets_tables(tmp_path: Path) -> None:
@@ -30,6 +32,7 @@ def test_a_person_gets_tables(tmp_path: Path) -> None:
     shown = call("show", str(tmp_path / "client-DE-ABC.pem"), str(tmp_path / "hub.pem"))
     assert "CN=DE*ABC" in shown.stdout
     assert "localhost, 127.0.0.1" in shown.stdout
+    assert "CN=OICP adapter development client CA,O=Development only until 20" in shown.stdout
 
 
 def test_an_operator_outside_the_grammar_is_refused(tmp_path: Path) -> None:

@@ -59,8 +59,11 @@ class FakeCertificate:
 
     def __init__(self):
         self.last_error = None
+        self.doubt = None
         self.replaced = False
-        self.facts = SimpleNamespace(not_after=datetime(2030, 1, 1, tzinfo=UTC), serial="1")
+        ends = datetime(2030, 1, 1, tzinfo=UTC)
+        first = SimpleNamespace(not_after=ends - timedelta(days=9))
+        self.facts = SimpleNamespace(not_after=ends, serial="1", endings=[first])
 
     def refresh(self):
         was, self.replaced = self.replaced, False
@@ -220,7 +223,16 @@ def test_a_replaced_certificate_is_taken_up_and_ends_the_wait_of_a_held_lane(run
     expiry = lane._metrics.registry.get_sample_value(
         "oicp_adapter_client_certificate_not_after_timestamp_seconds", {"operator": "DE*ABC"}
     )
-    assert expiry == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    assert expiry == datetime(2029, 12, 23, tzinfo=UTC).timestamp(), "the intermediate ends first"
+
+
+def test_a_doubtful_certificate_is_taken_up_with_a_warning(run, log):
+    lane = run(FakeWorker())
+    lane._certificate.replaced = True
+    lane._certificate.doubt = "names nobody: look at it"
+    lane._look_at_certificate()
+    told = [(event["event"], event["log_level"], event.get("reason")) for event in log]
+    assert told[1:] == [("certificate.doubtful", "warning", "names nobody: look at it")]
 
 
 def test_a_pair_that_does_not_load_is_told_once_and_retries_nothing(run, log):

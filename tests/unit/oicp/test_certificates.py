@@ -8,7 +8,7 @@ from oicp_adapter.oicp.certificates import inspect_certificate
 
 def test_what_a_certificate_says_is_read(pki, now):
     facts = inspect_certificate(pki.clients["DE*ABC"].certificate)
-    assert (facts.common_name, facts.organizations, facts.chain_length) == ("DE*ABC", ("DE*ABC",), 2)
+    assert (facts.common_name, facts.organizations, len(facts.chain)) == ("DE*ABC", ("DE*ABC",), 2)
     assert "development client CA" in facts.issuer
     assert facts.not_before <= now < facts.not_after == (now + timedelta(days=30)).replace(microsecond=0)
     assert facts.not_after.utcoffset() == timedelta()

@@ -110,6 +110,7 @@ def test_named_details_of_a_refusal_become_plain_words() -> None:
     ("fault", "progress", "effect", "scope", "reason"),
     [
         (TransportFault.DEADLINE_BEFORE_SEND, Progress.NOT_SENT, Effect.NOT_APPLIED, Scope.NONE, Reason.NOT_SENT),
+        (TransportFault.WITHHELD, Progress.NOT_SENT, Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.CERTIFICATE),
         (TransportFault.CONNECT, Progress.NOT_SENT, Effect.NOT_APPLIED, Scope.HUB, Reason.CONNECT),
         (TransportFault.TLS_HANDSHAKE, Progress.NOT_SENT, Effect.NOT_APPLIED, Scope.HUB, Reason.TLS),
         (TransportFault.TLS_ALERT, Progress.SENT, Effect.NOT_APPLIED, Scope.ACCOUNT, Reason.CERTIFICATE),
