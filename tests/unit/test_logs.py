@@ -211,6 +211,17 @@ def test_a_failure_that_ended_is_told_with_its_count_once() -> None:
     assert repeats.summaries() == []
 
 
+@pytest.mark.parametrize("level", ["info", "error"])
+def test_a_failure_that_is_over_is_told_anew_although_nobody_sees_that_it_is_over(level: str) -> None:
+    stream, log = json_log(level)
+    for _ in range(2):
+        log.error("lane.trouble", reason="busy", operator="DE*ABC")
+        log.error("lane.trouble", reason="busy", operator="DE*XYZ")
+        log.info("lane.recovered", over="lane.trouble", operator="DE*ABC")
+    told = [line["operator"] for line in lines(stream) if line["event"] == "lane.trouble"]
+    assert told == ["DE*ABC", "DE*XYZ", "DE*ABC"]
+
+
 def test_the_failures_remembered_are_bounded() -> None:
     repeats = RepeatFilter(clock=Clock())
     for number in range(5000):

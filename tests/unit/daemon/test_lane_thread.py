@@ -12,7 +12,7 @@ from tenacity import wait_none
 from oicp_adapter.daemon import lane_thread as module
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.domain.errors import CertificateError, StoreUnavailableError
+from oicp_adapter.domain.errors import CertificateError, StoreFault, StoreSchemaError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import operator_key
 
 PATIENCE = 10.0
@@ -162,6 +162,51 @@ def test_trouble_is_shown_while_it_lasts_and_a_lane_in_trouble_still_turns(run):
     go_on.set()
     assert worker.turned.wait(PATIENCE)
     assert lane.trouble is None
+
+
+@pytest.fixture
+def turns(run):
+    """Let a lane's turns end as told, each at an instant; the lane has no thread."""
+
+    def play(*steps):
+        now = [0.0]
+        lane = run(FakeWorker(), clock=lambda: now[0])
+        for at, error in steps:
+            now[0] = at
+            if error is None:
+                lane._turn()
+            else:
+                lane._report(SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
+
+    return play
+
+
+REFUSED = StoreUnavailableError("the store refused the login", cure="correct it", fault=StoreFault.LOGIN_REFUSED)
+
+
+def test_a_trouble_says_which_of_a_closed_set_it_is(turns, log):
+    schema = StoreSchemaError("no tables", cure="upgrade")
+    turns((0.0, AWAY), (1.0, REFUSED), (2.0, schema), (3.0, ValueError("a bug")))
+    assert [event["reason"] for event in log] == ["other", "login_refused", "store_schema", "internal"]
+
+
+def test_a_recovery_is_told_once_turns_have_gone_well_for_a_while(turns, log):
+    turns((10.0, AWAY), (12.0, AWAY), (15.5, None), (44.0, None), (45.5, None), (100.0, None))
+    assert [event["event"] for event in log] == ["lane.trouble", "lane.trouble", "lane.recovered"]
+    assert log[-1] == {
+        "event": "lane.recovered",
+        "log_level": "info",
+        "operator": "DE*ABC",
+        "over": "lane.trouble",
+        "lasted_seconds": 5.5,
+        "failures": 2,
+    }
+
+
+def test_a_store_that_comes_and_goes_is_one_trouble(turns, log):
+    turns(*[(float(at), None if at % 2 else AWAY) for at in range(600)], *[(600.0 + at, None) for at in range(100)])
+    (told,) = [event for event in log if event["event"] == "lane.recovered"]
+    assert (told["lasted_seconds"], told["failures"]) == (599.0, 300)
 
 
 def test_a_request_to_stop_ends_a_pause_and_hands_the_lane_back(run, log):
