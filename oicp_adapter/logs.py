@@ -63,7 +63,7 @@ class RepeatFilter:
     Two failures are the same when event, reason (or `why`, where there is none) and operator are. What is no failure
     (info, debug) passes. A failure that ended is told with what was still uncounted by `summaries`, which its owner
     calls now and then. An event with a field `over` tells that failures with this event and operator have ended: the
-    next one is told anew.
+    next one is told anew. So is one with a field `asked`: it answers somebody, each time.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, every: timedelta = REPEATED_AFTER) -> None:
@@ -82,7 +82,7 @@ class RepeatFilter:
         now = self._clock()
         with self._lock:
             told = self._told.get(key)
-            if told is not None and now < told.at + self._every:
+            if told is not None and now < told.at + self._every and not event.get("asked"):
                 told.repeats += 1
                 raise structlog.DropEvent
             self._told[key] = _Told(now)

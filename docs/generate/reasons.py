@@ -34,9 +34,10 @@ LOGGED: Final[dict[str, str]] = {
     "survey.failed": f"{_ERROR}.",
     "fleet.rejected": f"In words: how many rows for each {_ROW}.",
     "fleet.not_served": "In words: for how many operators rows stand in the store that no lane serves.",
-    "certificate.not_replaced": "In words: what is wrong with the new certificate or key.",
-    "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for.",
-    "config.refused": "The same, to whoever asked with SIGHUP.",
+    "certificate.not_replaced": "In words: what is wrong with the new certificate or key."
+    " SIGHUP has it told again, with `asked`.",
+    "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for."
+    " Whoever asks with SIGHUP is told each time, with `asked`.",
     "tracing.off": "In words: what keeps spans from being sent.",
 }
 """What the field `reason` of each event of the log holds."""

@@ -17,7 +17,13 @@ from tenacity.wait import wait_random_exponential
 
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.worker import LaneWorker
-from oicp_adapter.domain.errors import AdapterError, ErrorReason, StoreFault, StoreUnavailableError, error_text
+from oicp_adapter.domain.errors import (
+    AdapterError,
+    ErrorReason,
+    StoreFault,
+    StoreUnavailableError,
+    error_text,
+)
 from oicp_adapter.domain.identifiers import CanonicalOperatorId
 from oicp_adapter.oicp.client import HubClient
 from oicp_adapter.oicp.client_identity import ClientIdentity
@@ -103,6 +109,7 @@ class LaneThread:
         self._stop = threading.Event()
         self._predecessors: Sequence[LaneThread] = ()
         self._looked_at = 0.0
+        self._certificate_asked = False
         self._spell: _Trouble | None = None
         self._log = structlog.get_logger().bind(operator=operator_id)
         self._thread = threading.Thread(target=self._run, name=f"lane {operator_id}", daemon=True)
@@ -126,6 +133,10 @@ class LaneThread:
         """Cut the exchange under way, whose outcome is then in doubt."""
         self._stop.set()
         self._client.abort()
+
+    def tell_certificate(self) -> None:
+        """Have it told anew, within about a second, if the certificate on disk is not the one in use."""
+        self._certificate_asked = True
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; tell whether it came. What never began has ended."""
@@ -217,16 +228,25 @@ class LaneThread:
         if self._clock() - self._looked_at < CERTIFICATE_LOOK:
             return
         self._looked_at = self._clock()
-        before = self._certificate.last_error
-        if self._certificate.refresh():
+        asked, self._certificate_asked = self._certificate_asked, False
+        before, replaced, error = (
+            self._certificate.last_error,
+            self._certificate.refresh(),
+            self._certificate.last_error,
+        )
+        over = {"over": "certificate.not_replaced"} if before is not None else {}
+        if replaced:
             facts = self._certificate.facts
-            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial)
+            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial, **over)
             self._show_certificate()
             self._worker.retry_now()
-        elif self._certificate.last_error is not None and self._certificate.last_error is not before:
+        elif error is not None and (asked or error is not before):
             # The cause is the reason, so that another cause is told although the first one was told just now.
-            self._log.error("certificate.not_replaced", reason=str(self._certificate.last_error))
-        self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
+            answer = {"asked": True} if asked else {}
+            self._log.error("certificate.not_replaced", reason=str(error), **answer)
+        elif error is None and over:
+            self._log.info("certificate.unchanged", **over)
+        self._metrics.certificate_reloaded.labels(self.operator_id).set(error is None)
 
     def _show_certificate(self) -> None:
         not_after = self._certificate.facts.not_after.timestamp()
