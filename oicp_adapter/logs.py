@@ -3,7 +3,7 @@ Configures the log: one line an event on stderr, an event name and fields, JSON 
 
 1. Whatever came from elsewhere is made harmless: no control character survives, long text is cut.
 2. A value whose key names a secret is not shown, nor a private key or a password inside a URL, wherever they stand.
-3. The same failure again is counted, not logged again.
+3. The same failure again is counted, not logged again, until an event says that it is over.
 4. A log that cannot be written never stops the caller.
 """
 
@@ -62,7 +62,8 @@ class RepeatFilter:
 
     Two failures are the same when event, reason (or `why`, where there is none) and operator are. What is no failure
     (info, debug) passes. A failure that ended is told with what was still uncounted by `summaries`, which its owner
-    calls now and then.
+    calls now and then. An event with a field `over` tells that failures with this event and operator have ended: the
+    next one is told anew. So is one with a field `asked`: it answers somebody, each time.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, every: timedelta = REPEATED_AFTER) -> None:
@@ -81,7 +82,7 @@ class RepeatFilter:
         now = self._clock()
         with self._lock:
             told = self._told.get(key)
-            if told is not None and now < told.at + self._every:
+            if told is not None and now < told.at + self._every and not event.get("asked"):
                 told.repeats += 1
                 raise structlog.DropEvent
             self._told[key] = _Told(now)
@@ -90,6 +91,15 @@ class RepeatFilter:
                 self._told.popitem(last=False)
         if told is not None and told.repeats:
             event["repeated"] = told.repeats
+        return event
+
+    def forget_what_is_over(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Forget the failures that the event says are over, although nobody may see it: it stands before the level."""
+        if (over := event.get("over")) is not None:
+            ended, operator = str(over), str(event.get("operator", ""))
+            with self._lock:
+                for key in [key for key in self._told if (key[0], key[2]) == (ended, operator)]:
+                    del self._told[key]
         return event
 
     def summaries(self) -> Sequence[Mapping[str, object]]:
@@ -150,7 +160,12 @@ def configure_logging(
     ]
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            repeats.forget_what_is_over,
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,

@@ -10,7 +10,7 @@ from docs.generate import markdown
 from docs.generate.markdown import UndescribedError, code, table
 from docs.generate.meanings import meanings_table
 from oicp_adapter.api.problem_kinds import PROBLEMS
-from oicp_adapter.domain.errors import ErrorReason
+from oicp_adapter.domain.errors import ErrorReason, StoreFault
 from oicp_adapter.simulator.wire import CODE_TEXTS
 from oicp_adapter.store.evses import EvseState
 from oicp_adapter.store.fleet_import import ImportFault
@@ -22,20 +22,23 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _PUSH: Final = "[reason of a push](#why-a-push-was-not-acknowledged)"
 _ROW: Final = "[reason of a row](#why-a-row-never-leaves-the-house)"
+_FAULT: Final = "[what keeps the store away](#what-keeps-the-store-away)"
 _ERROR: Final = "[error of the adapter](#errors-of-the-adapter)"
 
 LOGGED: Final[dict[str, str]] = {
     "push.{effect}": f"{_PUSH}, with the [effect](#what-the-hub-did-with-a-request) in the event's name.",
     "push.failing": f"{_PUSH}.",
     "lane.state": f"While the lane is held: {_PUSH}, or {_ERROR}; else none.",
+    "lane.trouble": f"{_FAULT}, or another {_ERROR}. `lane.recovered` tells that it is over, and how long it lasted.",
     "evse.rejected": f"{_ROW}.",
     "survey.failed": f"{_ERROR}.",
     "fleet.rejected": f"In words: how many rows for each {_ROW}.",
     "fleet.not_served": "In words: for how many operators rows stand in the store that no lane serves.",
     "certificate.doubtful": "In words: what makes one doubt the new certificate, which is in use, and what to do.",
-    "certificate.not_replaced": "In words: what is wrong with the new certificate or key.",
-    "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for.",
-    "config.refused": "The same, to whoever asked with SIGHUP.",
+    "certificate.not_replaced": "In words: what is wrong with the new certificate or key."
+    " SIGHUP has it told again, with `asked`.",
+    "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for."
+    " Whoever asks with SIGHUP is told each time, with `asked`.",
     "tracing.off": "In words: what keeps spans from being sent.",
 }
 """What the field `reason` of each event of the log holds."""
@@ -78,6 +81,10 @@ def page() -> str:
         "## Errors of the adapter",
         "What a command or a lane ends with; the [exit code](exit-codes.md) of a command follows from it.",
         meanings_table(ErrorReason, "reason"),
+        "## What keeps the store away",
+        "Tells one outage from another in the log. A server that lets nobody in says why in words only: where those are"
+        " not English, it is `unreachable`.",
+        meanings_table(StoreFault, "reason"),
         "## Problems of the API",
         "`type` of an `application/problem+json`.",
         problems(),

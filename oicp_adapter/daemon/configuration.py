@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.domain.errors import AdapterError, foreign_text
+from oicp_adapter.domain.errors import AdapterError, error_text
 from oicp_adapter.settings import Settings
 
 RETRY_EVERY: Final = timedelta(seconds=30)
@@ -119,17 +119,17 @@ class Configuration:
             self._show(successful=False)
             trace = None if isinstance(error, AdapterError) else error
             # The cause is the reason, so that another cause is told although the first one was told just now.
-            self._log.error("config.not_reloaded", reason=foreign_text(error), exc_info=trace)
-            if self._told:  # whoever asks is answered each time
-                self._log.info("config.refused", reason=foreign_text(error))
+            asked = {"asked": True} if self._told else {}
+            self._log.error("config.not_reloaded", reason=error_text(error), exc_info=trace, **asked)
             return
         mended, self._retry_at = self._retry_at is not None, None
         self.current = fresh
         self._show(successful=True)
+        over = {"over": "config.not_reloaded"} if mended else {}
         if changed:
-            self._log.info("config.reloaded", changed=changed)
+            self._log.info("config.reloaded", changed=changed, **over)
         elif self._told or mended:
-            self._log.info("config.unchanged")
+            self._log.info("config.unchanged", **over)
 
     def _files_changed(self) -> bool:
         """Tell whether files differ from those that were read last, and have not changed since the look before."""

@@ -96,6 +96,11 @@ class Crew:
         for lane in self.lanes:
             lane.start(after=[each for each in before if each.operator_keys & lane.operator_keys])
 
+    def tell_certificates(self) -> None:
+        """Have each lane tell anew of a certificate on disk that is not the one in use."""
+        for lane in self.lanes:
+            lane.tell_certificate()
+
     def stop(self) -> None:
         """Ask every lane for an end after the turn under way."""
         if self._ends_by is None:

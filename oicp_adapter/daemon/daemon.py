@@ -110,6 +110,8 @@ class Daemon:
         dead: Sequence[str] = ()
         while not dead and not self._asked_to_stop(timeout=1.0):
             self._housekeeping()
+            if self._reload_asked:  # settings that are the same say nothing of the files that they name
+                self._crew.tell_certificates()
             self._configuration.renew(self._take_up, asked=self._reload_asked)
             self._reload_asked = False
             self._dismiss()

@@ -7,6 +7,7 @@ Runs the worker of one lane in a thread of its own, through whatever goes wrong.
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +17,13 @@ from tenacity.wait import wait_random_exponential
 
 from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.worker import LaneWorker
-from oicp_adapter.domain.errors import AdapterError, foreign_text
+from oicp_adapter.domain.errors import (
+    AdapterError,
+    ErrorReason,
+    StoreFault,
+    StoreUnavailableError,
+    error_text,
+)
 from oicp_adapter.domain.identifiers import CanonicalOperatorId
 from oicp_adapter.oicp.client import HubClient
 from oicp_adapter.oicp.client_identity import ClientIdentity
@@ -28,11 +35,34 @@ LONGEST_STORE_WAIT: Final = timedelta(seconds=5)
 TURNS_FOR: Final = 1.0
 """Seconds without an error after which a new one is the first again."""
 
+CALM: Final = 30.0
+"""
+Seconds of good turns after which a trouble is over.
+
+A store that comes and goes faster is one trouble: two lines in half a minute at most, however it flaps.
+"""
+
 PREDECESSOR_LOOK: Final = 0.1
 """Seconds between two looks whether this lane shall stop while it waits for another."""
 
 CERTIFICATE_LOOK: Final = 1.0
 """Seconds between two looks whether the certificate on disk was replaced."""
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """
+    Turns that fail, up to the last one before a calm.
+
+    Attributes:
+        began: When the first one failed, in seconds of the lane's clock.
+        failures: How many did.
+        ended: When the first one after them went well; None: none has yet.
+    """
+
+    began: float
+    failures: int = 0
+    ended: float | None = None
 
 
 class LaneThread:
@@ -79,6 +109,8 @@ class LaneThread:
         self._stop = threading.Event()
         self._predecessors: Sequence[LaneThread] = ()
         self._looked_at = 0.0
+        self._certificate_asked = False
+        self._spell: _Trouble | None = None
         self._log = structlog.get_logger().bind(operator=operator_id)
         self._thread = threading.Thread(target=self._run, name=f"lane {operator_id}", daemon=True)
 
@@ -101,6 +133,10 @@ class LaneThread:
         """Cut the exchange under way, whose outcome is then in doubt."""
         self._stop.set()
         self._client.abort()
+
+    def tell_certificate(self) -> None:
+        """Have it told anew, within about a second, if the certificate on disk is not the one in use."""
+        self._certificate_asked = True
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; tell whether it came. What never began has ended."""
@@ -135,7 +171,7 @@ class LaneThread:
             try:
                 retrying(self._turns)
             except Exception as error:  # noqa: BLE001 - the lane is stopping; what it could not do is reported
-                self._log.warning("lane.stopped_in_trouble", error=foreign_text(error))
+                self._log.warning("lane.stopped_in_trouble", error=error_text(error))
         self._end()
 
     def _turns(self) -> None:
@@ -149,23 +185,40 @@ class LaneThread:
         pause = self._worker.turn()
         self.trouble = None
         self.turned_at = self._clock()
+        if self._spell is not None:
+            self._look_whether_over(self._spell, self.turned_at)
         if pause:
             self._stop.wait(pause.total_seconds())
 
     def _report(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
-        self.trouble = foreign_text(error)
-        expected = isinstance(error, AdapterError)
-        self._log.error(
-            "lane.trouble", error=self.trouble, kind=type(error).__name__, exc_info=None if expected else error
-        )
+        self.trouble = error_text(error)
         self.turned_at = self._clock()
+        self._spell = self._spell or _Trouble(self.turned_at)
+        self._spell.failures += 1
+        self._spell.ended = None
+        self._log.error(
+            "lane.trouble",
+            reason=_reason(error),
+            error=self.trouble,
+            kind=type(error).__name__,
+            exc_info=None if isinstance(error, AdapterError) else error,
+        )
+
+    def _look_whether_over(self, spell: _Trouble, now: float) -> None:
+        """Tell that a trouble is over once turns have gone well for a while; the next one is then told anew."""
+        if spell.ended is None:
+            spell.ended = now
+        elif now - spell.ended >= CALM:
+            self._spell = None
+            lasted = round(spell.ended - spell.began, 1)
+            self._log.info("lane.recovered", over="lane.trouble", lasted_seconds=lasted, failures=spell.failures)
 
     def _end(self) -> None:
         try:
             self._worker.release()
         except Exception as error:  # noqa: BLE001 - the end must be reached; the lease runs out by itself
-            self._log.warning("lane.not_released", error=foreign_text(error))
+            self._log.warning("lane.not_released", error=error_text(error))
         self._client.close()
         self._store.close()
         self._log.info("lane.stopped", unrecorded=self._worker.unrecorded)
@@ -175,19 +228,35 @@ class LaneThread:
         if self._clock() - self._looked_at < CERTIFICATE_LOOK:
             return
         self._looked_at = self._clock()
-        before = self._certificate.last_error
-        if self._certificate.refresh():
+        asked, self._certificate_asked = self._certificate_asked, False
+        before, replaced, error = (
+            self._certificate.last_error,
+            self._certificate.refresh(),
+            self._certificate.last_error,
+        )
+        over = {"over": "certificate.not_replaced"} if before is not None else {}
+        if replaced:
             facts = self._certificate.facts
-            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial)
+            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial, **over)
             if self._certificate.doubt is not None:
                 self._log.warning("certificate.doubtful", reason=self._certificate.doubt)
             self._show_certificate()
             self._worker.retry_now()
-        elif self._certificate.last_error is not None and self._certificate.last_error is not before:
+        elif error is not None and (asked or error is not before):
             # The cause is the reason, so that another cause is told although the first one was told just now.
-            self._log.error("certificate.not_replaced", reason=str(self._certificate.last_error))
-        self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
+            answer = {"asked": True} if asked else {}
+            self._log.error("certificate.not_replaced", reason=str(error), **answer)
+        elif error is None and over:
+            self._log.info("certificate.unchanged", **over)
+        self._metrics.certificate_reloaded.labels(self.operator_id).set(error is None)
 
     def _show_certificate(self) -> None:
         not_after = self._certificate.facts.endings[0].not_after.timestamp()
         self._metrics.certificate_not_after.labels(self.operator_id).set(not_after)
+
+
+def _reason(error: BaseException | None) -> ErrorReason | StoreFault:
+    """Return what tells one trouble from another in the log: of a store that is away, what keeps it away."""
+    if isinstance(error, StoreUnavailableError):
+        return error.fault
+    return error.reason if isinstance(error, AdapterError) else ErrorReason.INTERNAL

@@ -8,7 +8,7 @@ The one tree of errors.
     |  `- CertificateError           a certificate or key does not load, match or hold
     |- MalformedIdentifierError      an EvseID or OperatorID follows neither grammar
     |- StoreError                69  the shared store
-    |  |- StoreUnavailableError      passes by itself: no connection, lock time-out, server restarting
+    |  |- StoreUnavailableError      can pass by itself: no connection or login, lock time-out, server restarting
     |  |- StoreSchemaError           does not pass: tables missing, of another version, or without the rights
     |  |- ForeignStoreError      78  the store is not the one that the lane knows, until a person adopts it
     |  `- StoreClockError            its clock is absurdly far away, so no window can be judged
@@ -30,6 +30,9 @@ FOREIGN_TEXT_LIMIT: Final = 200
 
 _WITH_PATHS: Final = 1000
 """Characters of an error that names paths, which may come from an argument."""
+
+_OWN_TEXT_LIMIT: Final = 2000
+"""Characters of an error of ours with its cure; somebody else's words in it were cut before."""
 
 
 class ErrorReason(StrEnum):
@@ -64,6 +67,40 @@ class ErrorReason(StrEnum):
 
     INTERNAL = "internal"
     """An error that nobody foresaw; the log has where."""
+
+
+class StoreFault(StrEnum):
+    """What kept the store from doing what was asked, where that can pass by itself."""
+
+    UNREACHABLE = "unreachable"
+    """No connection came about, or one was cut: nothing listens, the name is not known, the network is down."""
+
+    NO_ANSWER = "no_answer"
+    """Nobody answered in time: a firewall drops what is sent, or the server hangs."""
+
+    LOGIN_REFUSED = "login_refused"
+    """The server does not let this user in: role, password or `pg_hba.conf`."""
+
+    NO_DATABASE = "no_database"
+    """The server has no database of that name."""
+
+    ENDED_BY_SERVER = "ended_by_server"
+    """The server stops or starts, or somebody there ended the connection."""
+
+    BUSY = "busy"
+    """A lock, a free connection or the end of a statement was not had in time, or two transactions met."""
+
+    EXHAUSTED = "exhausted"
+    """The server or the disk has no more room, memory or connections."""
+
+    READ_ONLY = "read_only"
+    """It takes no writes: a standby, after a fail-over."""
+
+    FILE = "file"
+    """SQLite's file cannot be opened, read or written just now."""
+
+    OTHER = "other"
+    """Anything else that can pass by itself; the words tell it."""
 
 
 class Refusal(StrEnum):
@@ -104,6 +141,11 @@ def foreign_text(text: object, limit: int = FOREIGN_TEXT_LIMIT) -> str:
     if not cut.isprintable():
         cut = cut.encode("unicode_escape").decode("ascii")
     return cut if len(shown) <= limit and len(cut) <= limit else f"{cut[:limit]}… ({len(shown)} characters)"
+
+
+def error_text(error: BaseException | None) -> str:
+    """Return what an error says, made safe to show: one of ours whole, for its cure stands last; any other one cut."""
+    return foreign_text(error, _OWN_TEXT_LIMIT if isinstance(error, AdapterError) else FOREIGN_TEXT_LIMIT)
 
 
 class ConfigurationError(AdapterError):
@@ -191,10 +233,19 @@ class StoreError(AdapterError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store did not answer, or a lock was not granted in time; trying again makes sense."""
+    """
+    The store did not answer, refused the login, or did not grant a lock in time; trying again makes sense.
+
+    Attributes:
+        fault: Closed enum, to tell one outage from another.
+    """
 
     reason = ErrorReason.STORE_UNAVAILABLE
     passes = True
+
+    def __init__(self, what: str, *, cure: str, fault: StoreFault = StoreFault.OTHER) -> None:
+        self.fault = fault
+        super().__init__(what, cure=cure)
 
 
 class StoreSchemaError(StoreError):

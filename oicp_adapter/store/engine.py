@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from oicp_adapter.domain.errors import ConfigurationError, StoreUnavailableError, foreign_text
+from oicp_adapter.domain.errors import ConfigurationError, StoreFault, StoreUnavailableError, foreign_text
 from oicp_adapter.domain.identifiers import operator_of
 from oicp_adapter.store.expressions import OPERATOR_FUNCTION
 from oicp_adapter.store.failures import mapped_errors
@@ -235,7 +235,9 @@ def _prepare_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
     if row is not None and row[0]:
         driver.close()
         raise StoreUnavailableError(
-            "the store is a standby, which lags behind and takes no writes", cure="let store.url lead to the primary"
+            "the store is a standby, which lags behind and takes no writes",
+            cure="let store.url lead to the primary",
+            fault=StoreFault.READ_ONLY,
         )
 
 

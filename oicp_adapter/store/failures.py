@@ -1,10 +1,12 @@
 """
 Maps what SQLAlchemy and the drivers raise to the adapter's two store errors.
 
-1. What can pass by itself is "unavailable": connections, time-outs, locks, serialisation, a server that is not primary.
+1. What can pass by itself is "unavailable": connections, time-outs, locks, serialisation, a server that is not primary;
+   also a refused login or a missing database, since passwords are rotated and databases restored beside a daemon.
 2. What needs a person is "schema": missing tables, missing rights, a file that is no database.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ import psycopg
 from psycopg import errors as pg
 from sqlalchemy import exc
 
-from oicp_adapter.domain.errors import StoreError, StoreSchemaError, StoreUnavailableError, foreign_text
+from oicp_adapter.domain.errors import StoreError, StoreFault, StoreSchemaError, StoreUnavailableError, foreign_text
 
 _PG_SCHEMA: Final = (
     pg.UndefinedTable,
@@ -25,12 +27,13 @@ _PG_SCHEMA: Final = (
     pg.InsufficientPrivilege,
     pg.WrongObjectType,
     pg.DatatypeMismatch,
-    pg.InvalidCatalogName,
 )
-_PG_RIGHTS: Final = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)
 _PG_PASSES: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    pg.InvalidPassword,
+    pg.InvalidAuthorizationSpecification,
+    pg.InvalidCatalogName,
     pg.ReadOnlySqlTransaction,
     pg.InFailedSqlTransaction,
     pg.IdleInTransactionSessionTimeout,
@@ -46,10 +49,49 @@ _SQLITE_SCHEMA: Final = (
     "no such function",
     "has no column",
 )
-_SQLITE_PASSES: Final = ("locked", "busy", "disk i/o", "unable to open", "disk is full", "interrupted")
+_SQLITE_PASSES: Final = {
+    "locked": StoreFault.BUSY,
+    "busy": StoreFault.BUSY,
+    "disk i/o": StoreFault.FILE,
+    "unable to open": StoreFault.FILE,
+    "disk is full": StoreFault.EXHAUSTED,
+    "interrupted": StoreFault.OTHER,
+}
+
+_PG_STATES: Final = {
+    "08": StoreFault.UNREACHABLE,
+    "28": StoreFault.LOGIN_REFUSED,
+    "3D": StoreFault.NO_DATABASE,
+    "40": StoreFault.BUSY,
+    "53": StoreFault.EXHAUSTED,
+    "55": StoreFault.BUSY,
+    "57P": StoreFault.ENDED_BY_SERVER,
+    "25P03": StoreFault.ENDED_BY_SERVER,
+    "57014": StoreFault.BUSY,
+    "25006": StoreFault.READ_ONLY,
+}
+"""By how the SQLSTATE begins."""
+
+_PG_REFUSALS: Final = (
+    (
+        re.compile(
+            r"authentication failed|pg_hba\.conf|not permitted to log in|role \".*\" does not exist|no such user"
+        ),
+        StoreFault.LOGIN_REFUSED,
+    ),
+    (re.compile(r"database \".*\" does not exist|no such database"), StoreFault.NO_DATABASE),
+    (re.compile(r"database system is|terminating connection"), StoreFault.ENDED_BY_SERVER),
+    (re.compile(r"too many (clients|connections)|remaining connection slots"), StoreFault.EXHAUSTED),
+)
+"""
+Words of a server or a pooler that lets nobody in: libpq hands on no SQLSTATE then.
+
+A server may be set to another language. Its words are shown in any case, and the general cure covers them.
+"""
 
 UPGRADE: Final = "run `oicp-adapter db upgrade`, and give this user rights on the adapter's tables"
-WAIT: Final = "check that the database runs and can be reached, then try again; the daemon does so by itself"
+WAIT: Final = "check that the database runs and can be reached, then try again; a daemon at work does so by itself"
+LOGIN: Final = "correct address, user, database or password in [store]"
 MAKE_FILE: Final = "run `oicp-adapter db upgrade` to make a new store, or put the file back, or correct store.url"
 MAKE_FOLDER: Final = "make the folder, or correct store.url"
 OTHER_FILE: Final = "let store.url name another file"
@@ -60,6 +102,11 @@ _SQLITE_FILE: Final = {
     "readonly": ("may not be written", RIGHTS),
     "disk image is malformed": ("is damaged", "restore it from a backup"),
     "malformed database schema": ("is damaged", "restore it from a backup"),
+}
+
+_REFUSED: Final = {
+    StoreFault.LOGIN_REFUSED: ("refused the login", LOGIN),
+    StoreFault.NO_DATABASE: ("has no such database", LOGIN),
 }
 
 
@@ -81,7 +128,8 @@ def mapped_errors(*, secret: str | None = None, store: str = "the store") -> Ite
     except StoreError:
         raise
     except exc.TimeoutError as error:
-        raise StoreUnavailableError(f"all connections to {store} are in use", cure=WAIT) from error
+        what = f"all connections to {store} are in use"
+        raise StoreUnavailableError(what, cure=WAIT, fault=StoreFault.BUSY) from error
     except exc.DBAPIError as error:
         if error.orig is None:
             raise
@@ -98,18 +146,37 @@ def mapped_errors(*, secret: str | None = None, store: str = "the store") -> Ite
 
 def _judge(error: BaseException, secret: str | None, store: str) -> StoreError | None:
     shown = foreign_text(_words(error, secret))
-    if isinstance(error, _PG_RIGHTS):
-        return StoreSchemaError(f"{store} refused the login: {shown}", cure="correct user and password in [store]")
     text = str(error).lower() if isinstance(error, sqlite3.Error) else ""
     if isinstance(error, _PG_SCHEMA) or any(words in text for words in _SQLITE_SCHEMA):
         return StoreSchemaError(f"{store} refused a statement: {shown}", cure=UPGRADE)
     for words, (what, cure) in _SQLITE_FILE.items():
         if words in text:
             return StoreSchemaError(f"{store} {what}: {shown}", cure=cure)
-    changed = isinstance(error, pg.FeatureNotSupported) and _PG_CHANGED in str(error)
-    if changed or isinstance(error, _PG_PASSES) or any(words in text for words in _SQLITE_PASSES):
-        return StoreUnavailableError(f"{store} did not do what was asked: {shown}", cure=WAIT)
-    return None
+    fault = next((fault for words, fault in _SQLITE_PASSES.items() if words in text), None)
+    if isinstance(error, psycopg.Error):
+        fault = _postgresql_fault(error)
+    if fault is None:
+        return None
+    what, cure = _REFUSED.get(fault, ("did not do what was asked", WAIT))
+    return StoreUnavailableError(f"{store} {what}: {shown}", cure=cure, fault=fault)
+
+
+def _postgresql_fault(error: psycopg.Error) -> StoreFault | None:
+    """Return what it was where it can pass by itself; None: it cannot."""
+    if isinstance(error, pg.FeatureNotSupported) and _PG_CHANGED in str(error):
+        return StoreFault.OTHER
+    if not isinstance(error, _PG_PASSES):
+        return None
+    if error.sqlstate is not None:
+        return next(
+            (fault for begin, fault in _PG_STATES.items() if error.sqlstate.startswith(begin)), StoreFault.OTHER
+        )
+    if isinstance(error, psycopg.errors.ConnectionTimeout):
+        return StoreFault.NO_ANSWER
+    if error.pgconn is not None and error.pgconn.needs_password:  # whatever the language
+        return StoreFault.LOGIN_REFUSED
+    said = str(error)
+    return next((fault for words, fault in _PG_REFUSALS if words.search(said)), StoreFault.UNREACHABLE)
 
 
 def _words(error: BaseException, secret: str | None) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import psycopg
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from oicp_adapter.domain.errors import StoreUnavailableError, foreign_text
+from oicp_adapter.domain.errors import StoreFault, StoreUnavailableError, foreign_text
 from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import MAKE_FILE
 from oicp_adapter.store.schema import identity_row
@@ -95,7 +95,7 @@ def _number(file: str) -> int:
         return Path(file).stat().st_ino
     except OSError as error:
         what = f"the store's file {foreign_text(file)} cannot be looked at any more ({error.strerror})"
-        raise StoreUnavailableError(what, cure=MAKE_FILE) from error
+        raise StoreUnavailableError(what, cure=MAKE_FILE, fault=StoreFault.FILE) from error
 
 
 def _fact(connection: Connection, statement: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from oicp_adapter.domain.errors import StoreError, StoreUnavailableError
+from oicp_adapter.domain.errors import StoreError, StoreFault, StoreUnavailableError
 from oicp_adapter.domain.statuses import StatusMapping
 from oicp_adapter.store import hints, position
 from oicp_adapter.store.courtesy import Courtesy
@@ -205,7 +205,7 @@ class LaneStore:
         now = self.store.now()
         driver = raw(connection)
         if self._file != self._file_now():
-            raise StoreUnavailableError("the store's file was replaced by another", cure=WAIT)
+            raise StoreUnavailableError("the store's file was replaced by another", cure=WAIT, fault=StoreFault.FILE)
         (version,) = driver.execute("PRAGMA data_version").fetchone()
         if version == self._version and (self._due_at is None or self._due_at > now):
             return Look(hinted=False, due_at=self._due_at, now=now)

@@ -28,7 +28,7 @@ from oicp_adapter.store.engine import Store
 from oicp_adapter.store.failures import UPGRADE, WAIT
 from oicp_adapter.store.migrations.hints import hints_are_whole, restore_hints
 from oicp_adapter.store.relations import relation_problems
-from oicp_adapter.store.schema import VERSION_TABLE, schema_support
+from oicp_adapter.store.schema import VERSION_TABLE, hint, metadata, schema_support
 from oicp_adapter.store.sqlite_file import create
 from oicp_adapter.store.transactions import LOCK_TIMEOUT, raw
 
@@ -46,6 +46,14 @@ _OWN_TABLES: Final = tuple(name for name in schema_support.metadata.tables if na
 _PRESENT: Final = (
     "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
     " AND oid IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name) ORDER BY 1"
+)
+
+_FOUND_POSTGRESQL: Final = "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass(name) IS NOT NULL"
+_FOUND_SQLITE: Final = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
+
+_PUT_BACK: Final = (
+    "give it its name back, or restore it from a backup: `oicp-adapter db upgrade` makes no table of a version that the"
+    " store has already; to begin anew, let store.url name an empty database"
 )
 
 _WAL_ATTEMPTS: Final = 100
@@ -83,7 +91,8 @@ def upgrade(store: Store) -> SchemaState:
     SQLite's file is created in a folder that exists.
 
     Raises:
-        StoreSchemaError: The store is of a later version, or this user may not create tables or the file.
+        StoreSchemaError: The store is of a later version, or lacks a table of the version that it has, or this user may
+            not create tables or the file.
         StoreUnavailableError: The store could not be reached, or another migration runs too long.
     """
     if store.path is not None:
@@ -116,6 +125,7 @@ def _upgrade(store: Store) -> SchemaState:
             connection.execute(text(f"SET LOCAL lock_timeout = {6 * LOCK_TIMEOUT}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         state = _state(connection)
+        _require_tables(store, connection, state, restored=(hint.name,))
         if state.is_current and (state.oldest is not None or hints_are_whole(connection)):
             return state
         if store.dialect == "postgresql":
@@ -141,7 +151,8 @@ def require_current(store: Store) -> SchemaState:
     Return which version the tables have, if this program can work with them; changes nothing.
 
     Raises:
-        StoreSchemaError: It cannot: there are none, or they are of another version; the cure says which program is old.
+        StoreSchemaError: It cannot: there are none, one is missing, or they are of another version; the cure says which
+            program is old.
         StoreUnavailableError: The store could not be reached.
     """
     state = check(store)
@@ -160,12 +171,15 @@ def check(store: Store) -> SchemaState:
     Tell which version the tables have; changes nothing.
 
     Raises:
-        StoreError: The store could not be read, or a relation of the settings cannot be used.
+        StoreError: The store could not be read, a relation of the settings cannot be used, or a table is missing of the
+            version that the store has.
     """
     with store.reading() as connection:
         for problem in relation_problems(connection):
             raise problem
-        return _state(connection)
+        state = _state(connection)
+        _require_tables(store, connection, state)
+        return state
 
 
 def migrations() -> ScriptDirectory:
@@ -202,6 +216,34 @@ def _state(connection: Connection) -> SchemaState:
     if current is None or current in known:
         return SchemaState(current, known[0])
     return SchemaState(current, known[0], connection.execute(select(schema_support.c.oldest)).scalar())
+
+
+def _require_tables(
+    store: Store, connection: Connection, state: SchemaState, *, restored: Collection[str] = ()
+) -> None:
+    """
+    Do nothing where each table of a version that this program can work with is there, or is a relation of the settings.
+
+    Args:
+        restored: Those that the caller makes anew.
+
+    Raises:
+        StoreSchemaError: Some are not.
+    """
+    if not state.is_current:
+        return
+    replaced = {table.name for table in store.relations.named()}
+    wanted = [table.name for table in metadata.sorted_tables if table.name not in replaced]
+    if store.dialect == "postgresql":
+        rows = connection.execute(text(_FOUND_POSTGRESQL), {"names": wanted})
+    else:
+        rows = connection.execute(text(_FOUND_SQLITE))
+    found = {*rows.scalars(), *restored}
+    if missing := [name for name in wanted if name not in found]:
+        raise StoreSchemaError(
+            f"the store {store.address} has version {state.current}, but lacks {', '.join(missing)}",
+            cure=UPGRADE if missing == [hint.name] else _PUT_BACK,
+        )
 
 
 def _config() -> Config:

@@ -1,5 +1,6 @@
 """A certificate replaced on disk is taken up without restart, however it is replaced; a bad one changes nothing."""
 
+import signal
 from datetime import UTC, datetime, timedelta
 
 from reliability.real.machine import written
@@ -96,6 +97,8 @@ def test_a_pair_replaced_in_two_steps_is_taken_up_with_the_second_and_no_push_fa
     fresh.private_key.replace(current.private_key)
     eventually(lambda: daemon.log("certificate.not_replaced"))
     assert "does not belong to certificate" in daemon.log("certificate.not_replaced")[0]["reason"]
+    daemon.send(signal.SIGHUP)
+    eventually(lambda: daemon.log("certificate.not_replaced", asked=True))
     site.write("DE*ABC*E1", "Faulted")
     site.arrives("DE*ABC*E1", "OutOfService")
     assert expiry(daemon) == before

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from oicp_adapter.domain.errors import StoreSchemaError
 from oicp_adapter.store.engine import Store, open_store
 from oicp_adapter.store.health import missing_triggers
-from oicp_adapter.store.migrate import SchemaState, check, upgrade
+from oicp_adapter.store.migrate import SchemaState, check, require_current, upgrade
 from oicp_adapter.store.schema import metadata
 
 GOOD = (
@@ -81,6 +81,25 @@ def test_a_store_of_a_later_version_that_only_grew_is_worked_with_and_left_alone
     assert check(store) == SchemaState("9999", "0004", "0004")
     assert check(store).is_current
     assert upgrade(store).current == "9999"
+
+
+@pytest.mark.parametrize("table", ["evse_status", "evse_location", "oicp_ledger", "oicp_schema_support"])
+def test_a_table_that_is_missing_is_named_and_no_upgrade_says_that_all_is_well(store: Store, sql, table: str):
+    sql(f"ALTER TABLE {table} RENAME TO elsewhere")
+    for look in (check, require_current, upgrade):
+        with pytest.raises(StoreSchemaError, match=rf"has version 0004, but lacks {table}: give it its name back"):
+            look(store)
+    sql(f"ALTER TABLE elsewhere RENAME TO {table}")
+    assert upgrade(store).is_current
+    assert require_current(store).is_current
+
+
+def test_hints_that_are_missing_are_made_anew_by_an_upgrade_as_the_cure_says(store: Store, sql):
+    sql("DROP TABLE oicp_hint")
+    with pytest.raises(StoreSchemaError, match=r"but lacks oicp_hint: run `oicp-adapter db upgrade`"):
+        require_current(store)
+    upgrade(store)
+    assert require_current(store).is_current
 
 
 def test_two_upgrades_at_once_both_succeed(server_url: str, tmp_path: Path):

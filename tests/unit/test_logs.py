@@ -211,6 +211,24 @@ def test_a_failure_that_ended_is_told_with_its_count_once() -> None:
     assert repeats.summaries() == []
 
 
+@pytest.mark.parametrize("level", ["info", "error"])
+def test_a_failure_that_is_over_is_told_anew_although_nobody_sees_that_it_is_over(level: str) -> None:
+    stream, log = json_log(level)
+    for _ in range(2):
+        log.error("lane.trouble", reason="busy", operator="DE*ABC")
+        log.error("lane.trouble", reason="busy", operator="DE*XYZ")
+        log.info("lane.recovered", over="lane.trouble", operator="DE*ABC")
+    told = [line["operator"] for line in lines(stream) if line["event"] == "lane.trouble"]
+    assert told == ["DE*ABC", "DE*XYZ", "DE*ABC"]
+
+
+def test_who_asks_is_answered_each_time() -> None:
+    stream, log = json_log()
+    for asked in ({}, {"asked": True}, {}, {"asked": True}):
+        log.error("config.not_reloaded", reason="a key is wrong", **asked)
+    assert [line.get("asked", False) for line in lines(stream)] == [False, True, True]
+
+
 def test_the_failures_remembered_are_bounded() -> None:
     repeats = RepeatFilter(clock=Clock())
     for number in range(5000):

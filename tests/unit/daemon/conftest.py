@@ -40,10 +40,14 @@ class FakeLane:
         self.stuck = stuck
         self.calls = []
         self.stopping = threading.Event()
+        self.certificate_told = threading.Event()
 
     def start(self, *, after=()):
         self.calls.append("start")
         self.after = after
+
+    def tell_certificate(self):
+        self.certificate_told.set()
 
     def stop(self):
         self.calls.append("stop")

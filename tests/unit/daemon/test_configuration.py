@@ -139,10 +139,17 @@ def test_wrong_settings_are_told_once_and_shown_until_they_are_mended(case):
     case.file.write_text("as before")
     with capture_logs() as log:
         case.look(2)
-    assert [event["event"] for event in log] == ["config.unchanged"]
+    assert [(event["event"], event["over"]) for event in log] == [("config.unchanged", "config.not_reloaded")]
     assert case.metric("last_reload_successful") == 1
     assert case.metric("last_reload_success_timestamp_seconds") > read_at
     assert case.taken == []
+
+
+def test_a_long_mistake_is_told_with_its_cure(case):
+    case.fresh = ConfigurationError("x" * 300, cure="write less")
+    with capture_logs() as log:
+        case.look(asked=True)
+    assert log[0]["reason"].endswith(": write less")
 
 
 def test_settings_that_cannot_be_taken_up_leave_the_old_in_use(case):
@@ -234,4 +241,5 @@ def test_who_asks_for_settings_that_do_not_hold_is_told_each_time(case):
         case.look(2, asked=True)
         case.now += RETRY_EVERY.total_seconds()
         case.look()
-    assert [event["event"] for event in log] == ["config.not_reloaded", "config.refused"] * 2 + ["config.not_reloaded"]
+    assert {(event["event"], event["log_level"]) for event in log} == {("config.not_reloaded", "error")}
+    assert [event.get("asked", False) for event in log] == [True, True, False]

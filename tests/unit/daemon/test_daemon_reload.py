@@ -142,6 +142,15 @@ def test_the_mode_that_is_shown_is_the_one_in_use_also_while_lanes_change_over_a
     eventually(lambda: shown() == {"live": 0, "shadow": 0, "off": 1})
 
 
+def test_a_reload_that_changes_nothing_has_the_lanes_tell_what_is_wrong_with_their_certificates(daemon, log):
+    lane = FakeLane()
+    case = daemon(lane)
+    assert not lane.certificate_told.is_set()
+    case.daemon.reload()
+    eventually(lambda: events(log, "config.unchanged"))
+    assert lane.certificate_told.is_set()
+
+
 @pytest.mark.parametrize("error", [ConfigurationError("no", cure="yes"), ValueError("a bug")])
 def test_settings_that_cannot_be_used_change_nothing_and_the_next_good_ones_do(daemon, log, error):
     old = FakeLane()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 from tenacity import wait_none
@@ -12,8 +13,9 @@ from tenacity import wait_none
 from oicp_adapter.daemon import lane_thread as module
 from oicp_adapter.daemon.lane_thread import LaneThread
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.domain.errors import CertificateError, StoreUnavailableError
+from oicp_adapter.domain.errors import CertificateError, StoreFault, StoreSchemaError, StoreUnavailableError
 from oicp_adapter.domain.identifiers import operator_key
+from oicp_adapter.store.failures import WAIT, mapped_errors
 
 PATIENCE = 10.0
 AWAY = StoreUnavailableError("the store is away", cure="wait")
@@ -167,6 +169,62 @@ def test_trouble_is_shown_while_it_lasts_and_a_lane_in_trouble_still_turns(run):
     assert lane.trouble is None
 
 
+@pytest.fixture
+def turns(run):
+    """Let a lane's turns end as told, each at an instant; the lane has no thread."""
+
+    def play(*steps):
+        now = [0.0]
+        lane = run(FakeWorker(), clock=lambda: now[0])
+        for at, error in steps:
+            now[0] = at
+            if error is None:
+                lane._turn()
+            else:
+                lane._report(SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
+
+    return play
+
+
+REFUSED = StoreUnavailableError("the store refused the login", cure="correct it", fault=StoreFault.LOGIN_REFUSED)
+
+
+def test_a_trouble_says_which_of_a_closed_set_it_is(turns, log):
+    schema = StoreSchemaError("no tables", cure="upgrade")
+    turns((0.0, AWAY), (1.0, REFUSED), (2.0, schema), (3.0, ValueError("a bug")))
+    assert [event["reason"] for event in log] == ["other", "login_refused", "store_schema", "internal"]
+
+
+def test_what_is_not_ready_has_its_cure_however_much_the_store_said(run):
+    worker = FakeWorker()
+    lane = run(worker)
+    said = psycopg.OperationalError("connection failed: " + "x" * 300)
+    with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
+        raise said
+    lane._report(SimpleNamespace(outcome=SimpleNamespace(exception=lambda: caught.value)))
+    assert "(319 characters)" in lane.trouble
+    assert lane.trouble.endswith(WAIT)
+
+
+def test_a_recovery_is_told_once_turns_have_gone_well_for_a_while(turns, log):
+    turns((10.0, AWAY), (12.0, AWAY), (15.5, None), (44.0, None), (45.5, None), (100.0, None))
+    assert [event["event"] for event in log] == ["lane.trouble", "lane.trouble", "lane.recovered"]
+    assert log[-1] == {
+        "event": "lane.recovered",
+        "log_level": "info",
+        "operator": "DE*ABC",
+        "over": "lane.trouble",
+        "lasted_seconds": 5.5,
+        "failures": 2,
+    }
+
+
+def test_a_store_that_comes_and_goes_is_one_trouble(turns, log):
+    turns(*[(float(at), None if at % 20 else AWAY) for at in range(600)], *[(600.0 + at, None) for at in range(100)])
+    (told,) = [event for event in log if event["event"] == "lane.recovered"]
+    assert (told["lasted_seconds"], told["failures"]) == (581.0, 30)
+
+
 def test_a_request_to_stop_ends_a_pause_and_hands_the_lane_back(run, log):
     worker = FakeWorker(timedelta(hours=1))
     lane = run(worker)
@@ -255,9 +313,31 @@ def test_a_pair_that_does_not_load_is_told_once_and_retries_nothing(run, log):
         {"operator": "DE*ABC"},
     )
     assert reloaded() == 0
+    lane.tell_certificate()
+    lane._look_at_certificate()
+    lane._look_at_certificate()
+    assert [event.get("asked", False) for event in log] == [False, True]
     broken = None  # somebody put the pair back that is in use
     lane._look_at_certificate()
+    lane.tell_certificate()
+    lane._look_at_certificate()
     assert reloaded() == 1
+    assert [(event["event"], event.get("over")) for event in log[2:]] == [
+        ("certificate.unchanged", "certificate.not_replaced")
+    ]
+
+
+def test_a_pair_that_is_replaced_by_a_good_one_ends_the_failure_of_a_bad_one(run, log):
+    lane = run(FakeWorker())
+
+    def refresh():
+        lane._certificate.last_error = None
+        return True
+
+    lane._certificate.last_error = CertificateError("half a file", cure="put both in place")
+    lane._certificate.refresh = refresh
+    lane._look_at_certificate()
+    assert [(event["event"], event["over"]) for event in log] == [("certificate.replaced", "certificate.not_replaced")]
 
 
 def test_the_files_are_looked_at_once_a_second_at_most(run, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from psycopg import errors as pg
 from sqlalchemy import exc
 
-from oicp_adapter.domain.errors import StoreError, StoreSchemaError, StoreUnavailableError
+from oicp_adapter.domain.errors import StoreError, StoreFault, StoreSchemaError, StoreUnavailableError
 from oicp_adapter.store.failures import mapped_errors
 
 PASSES = [
@@ -17,6 +17,8 @@ PASSES = [
     pg.QueryCanceled("statement timeout"),
     pg.AdminShutdown("terminating connection"),
     pg.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
+    pg.InvalidPassword("password authentication failed"),
+    pg.InvalidCatalogName("database does not exist"),
     sqlite3.OperationalError("database is locked"),
     sqlite3.OperationalError("database or disk is full"),
     sqlite3.OperationalError("disk I/O error"),
@@ -26,8 +28,6 @@ STAYS = [
     pg.UndefinedTable("relation does not exist"),
     pg.UndefinedColumn("column does not exist"),
     pg.InsufficientPrivilege("permission denied"),
-    pg.InvalidPassword("password authentication failed"),
-    pg.InvalidCatalogName("database does not exist"),
     sqlite3.OperationalError("no such table: oicp_lane"),
     sqlite3.OperationalError("attempt to write a readonly database"),
     sqlite3.DatabaseError("file is not a database"),
@@ -77,7 +77,36 @@ def test_what_is_wrong_with_the_file_names_it_and_is_not_cured_by_an_upgrade(wor
 def test_what_passes_is_worded_for_a_command_that_runs_once_and_for_the_daemon():
     with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
         raise sqlite3.OperationalError("database is locked")
-    assert caught.value.cure.endswith("then try again; the daemon does so by itself")
+    assert caught.value.cure.endswith("then try again; a daemon at work does so by itself")
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (psycopg.OperationalError("Connection refused"), StoreFault.UNREACHABLE),
+        (psycopg.OperationalError("FATAL:  Rolle »x« existiert nicht"), StoreFault.UNREACHABLE),
+        (pg.ConnectionTimeout("connection timeout expired"), StoreFault.NO_ANSWER),
+        (psycopg.OperationalError('FATAL:  no pg_hba.conf entry for host "10.0.0.1"'), StoreFault.LOGIN_REFUSED),
+        (psycopg.OperationalError('FATAL:  role "x" does not exist'), StoreFault.LOGIN_REFUSED),
+        (psycopg.OperationalError('FATAL:  database "x" does not exist'), StoreFault.NO_DATABASE),
+        (psycopg.OperationalError("FATAL:  the database system is starting up"), StoreFault.ENDED_BY_SERVER),
+        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), StoreFault.EXHAUSTED),
+        (pg.AdminShutdown("terminating connection"), StoreFault.ENDED_BY_SERVER),
+        (pg.LockNotAvailable("lock timeout"), StoreFault.BUSY),
+        (pg.QueryCanceled("statement timeout"), StoreFault.BUSY),
+        (pg.DiskFull("no space left"), StoreFault.EXHAUSTED),
+        (pg.ReadOnlySqlTransaction("cannot execute INSERT"), StoreFault.READ_ONLY),
+        (pg.DuplicatePreparedStatement("already exists"), StoreFault.OTHER),
+        (sqlite3.OperationalError("database is locked"), StoreFault.BUSY),
+        (sqlite3.OperationalError("disk I/O error"), StoreFault.FILE),
+        (exc.TimeoutError("QueuePool limit"), StoreFault.BUSY),
+    ],
+    ids=str,
+)
+def test_one_outage_is_told_from_another(error: Exception, fault: StoreFault):
+    with pytest.raises(StoreUnavailableError) as caught, mapped_errors():
+        raise error
+    assert caught.value.fault is fault
 
 
 def test_long_words_are_cut():
