@@ -1,31 +1,19 @@
-"""
-Follows a lane's client certificate and private key on disk.
+"""The certificate and private key that a lane shows to the hub."""
 
-1. A pair on disk replaces the one in use only after it has loaded completely, and when it holds.
-2. No text, repr or error holds a key, PEM or password.
-"""
-
-import hashlib
-import ssl
-import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from oicp_adapter.domain.errors import CertificateError
-from oicp_adapter.oicp.certificates import CertificateFacts, inspect_certificate, read_file
 from oicp_adapter.oicp.client_context import load_client_context
+from oicp_adapter.oicp.pair_on_disk import PairOnDisk
 
 
-class ClientIdentity:
+class ClientIdentity(PairOnDisk):
     """
-    The certificate and key of one lane as they are on disk, loaded once and again whenever they are replaced.
+    The pair of one lane.
 
     Belongs to one client: httpcore sets ALPN on the context at every connection.
-
-    Attributes:
-        last_error: Why the pair that is on disk now does not load; None: the pair in use is the one on disk.
     """
 
     def __init__(
@@ -46,109 +34,7 @@ class ClientIdentity:
         Raises:
             CertificateError: It does not load; see `load_client_context`.
         """
-        self._certificate = certificate
-        self._private_key = private_key
-        self._password = password
-        self._ca_file = ca_file
-        self._lock = threading.Lock()
-        self._clock = clock
-        self._stamps = self._stamp()
-        self._valid_from: datetime | None = None
-        self._loaded = self._load(generation=1)
-        self.last_error: CertificateError | None = None
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """The TLS context of the pair in use."""
-        return self._loaded.context
-
-    @property
-    def facts(self) -> CertificateFacts:
-        """What the certificate in use says."""
-        return self._loaded.facts
-
-    @property
-    def generation(self) -> int:
-        """Counts the pairs that were in use, from 1; a connection of an older one should be closed."""
-        return self._loaded.generation
-
-    def refresh(self) -> bool:
-        """
-        Take up a new pair when the files have changed; otherwise cost a few stat calls.
-
-        A pair that does not load (replaced in two steps, half-written) or does not hold now leaves the old one in use,
-        sets `last_error` and is tried again when a file changes again, or when it begins to hold. Safe to call from
-        several threads.
-
-        Returns:
-            Whether another pair, or another trusted CA, is in use now.
-        """
-        with self._lock:
-            stamps = self._stamp()
-            begins = self._valid_from is not None and self._valid_from <= self._clock()
-            if stamps == self._stamps and not begins:
-                return False
-            # The stamps are those from before the load: a file that changes meanwhile is seen the next time.
-            self._stamps, self._valid_from = stamps, None
-            try:
-                loaded = self._load(generation=self._loaded.generation + 1)
-                if loaded.facts.fingerprint != self._loaded.facts.fingerprint:
-                    self._require_valid(loaded.facts)
-            except CertificateError as exc:
-                self.last_error = exc
-                return False
-            self.last_error = None
-            if loaded.digest == self._loaded.digest:
-                return False
-            self._loaded = loaded
-            return True
-
-    def _load(self, *, generation: int) -> "_Loaded":
-        facts = inspect_certificate(self._certificate)
-        digest = hashlib.sha256()
-        for path in self._paths():
-            digest.update(hashlib.sha256(read_file(path, "file")).digest())
-        context = load_client_context(
-            certificate=self._certificate,
-            private_key=self._private_key,
-            password=self._password,
-            ca_file=self._ca_file,
+        load = partial(
+            load_client_context, certificate=certificate, private_key=private_key, password=password, ca_file=ca_file
         )
-        return _Loaded(context, facts, digest.digest(), generation)
-
-    def _require_valid(self, facts: CertificateFacts) -> None:
-        now = self._clock()
-        if now > facts.not_after:
-            raise CertificateError(
-                f"{self._certificate} expired on {facts.not_after:%Y-%m-%d %H:%M} UTC, the old one stays in use",
-                cure="put a certificate there that holds",
-            )
-        if now < facts.not_before:
-            self._valid_from = facts.not_before
-            raise CertificateError(
-                f"{self._certificate} holds only from {facts.not_before:%Y-%m-%d %H:%M} UTC, the old one stays in use",
-                cure="wait, or put a certificate there that holds now",
-            )
-
-    def _stamp(self) -> tuple[tuple[int, ...] | None, ...]:
-        return tuple(_stamp(path) for path in self._paths())
-
-    def _paths(self) -> Iterable[Path]:
-        return (path for path in (self._certificate, self._private_key, self._ca_file) if path is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    context: ssl.SSLContext
-    facts: CertificateFacts
-    digest: bytes
-    generation: int
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Identify a file's content without reading it; the change time is among it so that a chmod is seen too."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        super().__init__(certificate=certificate, private_key=private_key, load=load, ca_file=ca_file, clock=clock)
