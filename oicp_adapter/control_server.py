@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from oicp_adapter.api.app import api_app, serves
+from oicp_adapter.api.probes import probe_routes
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import propagation_of
 from oicp_adapter.control.rates import RateLimits
@@ -43,8 +44,9 @@ class ControlServer:
         self._propagation = propagation_of(desk.settings)
         limits = RateLimits()
         front = Front(control.certificate, control.private_key, control.behind_proxy)
-        page = Starlette(routes=page_router(desk, limits=limits, propagation=self._propagation).routes)
-        application = _Both(api_app(desk, limits), page)
+        page = page_router(desk, limits=limits, propagation=self._propagation)
+        # The page answers whatever is left, so it comes last.
+        application = _Both(api_app(desk, limits), Starlette(routes=[*probe_routes(desk.store), *page.routes]))
         self._server = BackgroundServer(application, host=control.host, port=control.port, what=WHAT, front=front)
 
     @property
@@ -70,7 +72,7 @@ class ControlServer:
 
 
 class _Both:
-    """An ASGI application of two: whatever is not the API's is the page's."""
+    """An ASGI application of two: whatever is not the API's is the page's, or a probe's."""
 
     def __init__(self, api: Any, page: Any) -> None:
         self._api = api
