@@ -3,9 +3,11 @@ Serves the control API and the operator page on one address.
 
 1. Beyond this machine it listens only with TLS, or behind a proxy that somebody vouches for: tokens travel here.
 2. It works without the daemon and without the hub; what it shows of them is what they left in the store.
+3. Its certificate is followed on disk, as a lane's is; whatever else changes in the settings wants a restart.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -17,8 +19,12 @@ from oicp_adapter.api.probes import probe_routes
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import propagation_of
 from oicp_adapter.control.rates import RateLimits
+from oicp_adapter.daemon.configuration import differing
+from oicp_adapter.daemon.service_manager import ServiceManager
+from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.page.router import page_router
 from oicp_adapter.serving import BackgroundServer, Front
+from oicp_adapter.settings import Settings
 from oicp_adapter.store.migrate import require_current
 
 WHAT: Final = "control server"
@@ -28,9 +34,15 @@ _LOOK_EVERY: Final = 1.0
 class ControlServer:
     """The API and the page over one store; it owns the store and closes it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(
+        self, desk: Desk, *, read: Callable[[], Settings] | None = None, manager: ServiceManager | None = None
+    ) -> None:
         """
         Listen; nothing is served yet.
+
+        Args:
+            read: Reads the settings anew, for `reload`; None: they never change.
+            manager: Is told of start and end; None: nobody is.
 
         Raises:
             ConfigurationError: The address cannot be had, or may not be had without TLS.
@@ -40,6 +52,11 @@ class ControlServer:
         if (danger := control.danger()) is not None:
             raise danger
         self._store = desk.store
+        self._settings = desk.settings
+        self._read = read or (lambda: desk.settings)
+        self._manager = manager or ServiceManager({})
+        self._asked = False
+        self._log = structlog.get_logger()
         require_current(desk.store)
         self._propagation = propagation_of(desk.settings)
         limits = RateLimits()
@@ -54,21 +71,56 @@ class ControlServer:
         """Where it listens."""
         return self._server.url
 
+    def reload(self) -> None:
+        """Ask, from a signal handler, for a look at certificate and settings; the log has what came of it."""
+        self._asked = True  # an Event has a lock, which the thread that the handler interrupts may hold
+
     def run(self, stop: threading.Event) -> None:
         """Serve until *stop* is set."""
-        log = structlog.get_logger()
         self._propagation.start()
         self._server.start()
-        log.info("control.started", url=self.url)
+        self._log.info("control.started", url=self.url)
+        self._manager.ready(f"serves {self.url}")
         try:
             while not stop.wait(_LOOK_EVERY):
                 if not self._server.alive:
                     raise RuntimeError("the control server has ended by itself")
+                asked, self._asked = self._asked, False  # before the look, which then sees what the signal tells of
+                self._look_at_certificate()
+                if asked:
+                    self._answer_reload()
         finally:
+            self._manager.stopping("stops")
             self._server.stop()
             self._propagation.stop()
             self._store.close()
-            log.info("control.stopped")
+            self._log.info("control.stopped")
+
+    def _look_at_certificate(self) -> None:
+        """Take up a certificate that was replaced on disk; a pair that does not load leaves the old one in use."""
+        pair = self._server.pair
+        if pair is None:
+            return
+        before = pair.last_error
+        if pair.refresh():
+            self._log.info("certificate.replaced", not_after=pair.facts.not_after.isoformat(), serial=pair.facts.serial)
+        elif pair.last_error is not None and pair.last_error is not before:
+            self._log.error("certificate.not_replaced", reason=str(pair.last_error))
+
+    def _answer_reload(self) -> None:
+        """Tell whoever asked which certificate is in use, and what of the settings is not."""
+        try:
+            waits = differing(self._settings, self._read())
+        except ConfigurationError as error:
+            # Told each time: what failed in the same way a moment ago is only counted.
+            self._log.error("config.not_reloaded", reason=foreign_text(error))
+            self._log.info("config.refused", reason=foreign_text(error))
+            return
+        pair = self._server.pair
+        if pair is not None and pair.last_error is not None:
+            self._log.info("certificate.refused", reason=str(pair.last_error))
+        serial = pair.facts.serial if pair is not None else None
+        self._log.info("control.reloaded", certificate=serial, wants_restart=waits)
 
 
 class _Both:

@@ -33,6 +33,7 @@ LOGGED: Final[dict[str, str]] = {
     "fleet.rejected": f"In words: how many rows for each {_ROW}.",
     "fleet.not_served": "In words: for how many operators rows stand in the store that no lane serves.",
     "certificate.not_replaced": "In words: what is wrong with the new certificate or key.",
+    "certificate.refused": "The same, to whoever asked `serve` with SIGHUP.",
     "config.not_reloaded": "In words: which setting is wrong and what is expected, or what it could not be used for.",
     "config.refused": "The same, to whoever asked with SIGHUP.",
     "tracing.off": "In words: what keeps spans from being sent.",
