@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +14,11 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from oicp_adapter.domain.errors import ConfigurationError
+from oicp_adapter.oicp.pair_on_disk import PairOnDisk
+from oicp_adapter.oicp.server_context import load_server_context
 
-_STOP_WITHIN: Final = 5.0
+STOP_WITHIN: Final = 5.0
+"""Seconds that the thread may take to end."""
 
 _AT_ONCE: Final = 200
 """Connections that are served at a time; more are told to come again, so that a flood costs little."""
@@ -109,7 +114,12 @@ class _QuietServer(uvicorn.Server):
 
 
 class BackgroundServer:
-    """One uvicorn server in a thread of its own."""
+    """
+    One uvicorn server in a thread of its own.
+
+    Attributes:
+        pair: The certificate and key that new connections are shown; `refresh` takes up another one. None: http.
+    """
 
     def __init__(self, app: Any, *, host: str, port: int, what: str, front: Front = Front()) -> None:
         """
@@ -146,6 +156,7 @@ class BackgroundServer:
                 f"the {what} cannot use its certificate: {error.strerror or error}",
                 cure="name a PEM certificate with its chain, and the private key that belongs to it",
             ) from error
+        self.pair = _followed(front, config.ssl)
         try:
             self._socket = _listen(host, port)
         except OSError as error:
@@ -176,7 +187,7 @@ class BackgroundServer:
         """End open connections and the thread."""
         self._server.end()
         if self._thread.is_alive():
-            self._thread.join(_STOP_WITHIN)
+            self._thread.join(STOP_WITHIN)
         self._socket.close()
 
 
@@ -187,6 +198,22 @@ def _refuse_encrypted(private_key: Path | None, what: str) -> None:
             f"the private key {private_key} of the {what} is encrypted",
             cure="name a key without a password that only the server's user can read",
         )
+
+
+def _followed(front: Front, context: ssl.SSLContext | None) -> PairOnDisk | None:
+    """Let each new connection of a server be shown the pair that is in use by then."""
+    if context is None or front.certificate is None or front.private_key is None:
+        return None
+    load = partial(load_server_context, front.certificate, front.private_key)
+    pair = PairOnDisk(certificate=front.certificate, private_key=front.private_key, load=load)
+
+    def show(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # A context that loaded whole takes the place of another one: to load into the one in use could leave it with a
+        # certificate and the key of another. Called for clients that name no server, too.
+        connection.context = pair.context
+
+    context.sni_callback = show
+    return pair
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -60,7 +60,8 @@ for the user of the current shell (bash, zsh or fish), and
 .SH SIGNALS
 SIGTERM and SIGINT stop the daemon and the servers in order;
 a second one cuts what is under way.
-On SIGHUP the daemon reads its settings again.
+On SIGHUP the daemon reads its settings again,
+and the control server says which of them want a restart.
 """
 
 

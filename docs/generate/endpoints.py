@@ -1,14 +1,15 @@
 """Documents every HTTP endpoint: those of the daemon, of the control API and of the operator page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final, cast
 
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from docs.generate import markdown
 from docs.generate.markdown import code, described, table
 from oicp_adapter.api.app import DOCUMENT, api_app
+from oicp_adapter.api.probes import probe_routes
 from oicp_adapter.api.routes import ROUTES
 from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.rates import RateLimits
@@ -16,11 +17,13 @@ from oicp_adapter.daemon.metrics import Metrics
 from oicp_adapter.daemon.monitoring import monitoring_app
 from oicp_adapter.page.assets import show_asset
 from oicp_adapter.page.router import OPEN, SIGNED_IN, STREAMS
+from oicp_adapter.store.engine import Store
 
 _INTRO: Final = """\
 `run` listens on `monitoring.host` and `monitoring.port`, `serve` on `control.host` and `control.port`
 ([settings](settings.md)). Nothing else listens."""
 _MONITORING: Final = "Of `run`; without a token, and none of them asks the hub anything."
+_PROBES: Final = "Of `serve`; without a token, and neither asks the hub anything."
 _API: Final = f"""\
 Of `serve`; how to use it stands in [`docs/api.md`](../api.md), and for programs at `{DOCUMENT}`, open without a token.
 All others want the header `Authorization: Bearer TOKEN` of a token with the scope. Errors are
@@ -33,6 +36,7 @@ version: programs use the API."""
 def page() -> str:
     """Return the whole page."""
     blocks = [_INTRO, "## Monitoring", _MONITORING, table(["method", "path", "what it does"], monitoring())]
+    blocks += ["## Health of `serve`", _PROBES, table(["method", "path", "what it does"], probes())]
     blocks += ["## Control API", _API]
     document = _document()
     for spec in ROUTES:
@@ -42,9 +46,17 @@ def page() -> str:
 
 
 def monitoring() -> Iterator[list[str]]:
-    """Yield the rows of the daemon's endpoints."""
-    app = monitoring_app(Metrics([]), not_alive=lambda: None, not_ready=lambda: None)
-    for route in app.routes:
+    """Return the rows of the daemon's endpoints."""
+    return _simple(monitoring_app(Metrics([]), not_alive=lambda: None, not_ready=lambda: None).routes)
+
+
+def probes() -> Iterator[list[str]]:
+    """Return the rows of the control server's probes; none is asked, so no store is needed."""
+    return _simple(probe_routes(cast("Store", None)))
+
+
+def _simple(served: Iterable[BaseRoute]) -> Iterator[list[str]]:
+    for route in served:
         assert isinstance(route, Route)  # noqa: S101 - nothing else is there
         yield ["GET", code(route.path), described(f"endpoint {route.path}", route.endpoint.__doc__)]
 

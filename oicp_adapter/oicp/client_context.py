@@ -40,23 +40,36 @@ def load_client_context(
     Raises:
         CertificateError: A file is missing, unreadable or no PEM, the key is encrypted, or the two do not match.
     """
-    read_pem(certificate, "CERTIFICATE", "certificate")
-    encrypted = b"ENCRYPTED" in read_pem(private_key, "PRIVATE KEY", "private key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = True
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["http/1.1"])
+    load_pair(context, certificate, private_key, password, cure="name its password's file in private_key_password_file")
+    _trust(context, ca_file)
+    return context
+
+
+def load_pair(
+    context: ssl.SSLContext, certificate: Path, private_key: Path, password: bytes | None = None, *, cure: str
+) -> None:
+    """
+    Let a context show a certificate.
+
+    Args:
+        cure: What to do about an encrypted key for which there is no password.
+
+    Raises:
+        CertificateError: As for `load_client_context`.
+    """
+    read_pem(certificate, "CERTIFICATE", "certificate")
+    encrypted = b"ENCRYPTED" in read_pem(private_key, "PRIVATE KEY", "private key")
     try:
         context.load_cert_chain(certificate, private_key, password or _no_password)
     except _PasswordWantedError as exc:
-        raise CertificateError(
-            f"private key {private_key} is encrypted", cure="name its password's file in private_key_password_file"
-        ) from exc
+        raise CertificateError(f"private key {private_key} is encrypted", cure=cure) from exc
     except (OSError, ValueError) as exc:
         raise _pair_error(exc, certificate, private_key, encrypted=encrypted) from exc
-    _trust(context, ca_file)
-    return context
 
 
 def system_authorities() -> frozenset[x509.Name]:

@@ -22,6 +22,17 @@ Source: https://www.sqlite.org/wal.html#walresetbug
 """
 
 
+def require_answer(store: Store) -> None:
+    """
+    Read a row of the adapter's tables, of whatever version they are.
+
+    Raises:
+        StoreError: It could not be read.
+    """
+    with store.reading() as connection:
+        connection.execute(text("SELECT lane FROM oicp_lane LIMIT 1")).all()
+
+
 def missing_triggers(store: Store) -> Sequence[str]:
     """
     Return the triggers that are missing or disabled: the changes of which they tell are found by the sweep only.

@@ -226,7 +226,7 @@ def test_its_commands_run_as_processes_and_the_fleet_reaches_the_hub(programs, e
 
     assert set(eventually(at_hub)) == {"DE*ABC*E1", "DE*ABC*E2", "DE*ABC*E3"}
     trusted = ssl.create_default_context(cafile=stack.data / "pki" / "hub-ca.pem")
-    programs.answers(stack.running["control"], f"https://localhost:{stack.ports['8464']}/openapi.json", trusted)
+    programs.answers(stack.running["control"], f"https://localhost:{stack.ports['8464']}/livez", trusted)
     assert stack.is_healthy("control")
     stack.end("hub")
     assert stack.is_healthy("daemon"), "the hub's outage is none of the daemon's"

@@ -266,6 +266,14 @@ def test_the_settings_are_read_and_one_that_nobody_knows_is_refused(tmp_path):
         assert len(problems) == 1 + (found != text), "the password's file is not here"
 
 
+def test_the_control_server_s_liveness_asks_nothing_remote_and_its_readiness_the_store():
+    (pod,) = [found for called, found in pods("overlays/replicas") if called == "oicp-adapter-control"]
+    (server,) = pod["spec"]["containers"]
+    asked = {name: server[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    live, ready = {"path": "/livez", "port": "control"}, {"path": "/readyz", "port": "control"}
+    assert asked == {"startupProbe": live, "livenessProbe": live, "readinessProbe": ready}
+
+
 def test_the_probes_say_what_they_are_for():
     for file in ("overlays/replicas/deployment.yaml", "overlays/sidecar/backend.yaml", "control/deployment.yaml"):
         lines = (KUBERNETES / file).read_text().splitlines()

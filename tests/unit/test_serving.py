@@ -3,6 +3,8 @@
 import http.client
 import io
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.applications import Starlette
@@ -12,8 +14,12 @@ from starlette.routing import Route
 from oicp_adapter import serving
 from oicp_adapter.domain.errors import ConfigurationError
 from oicp_adapter.logs import configure_logging
+from oicp_adapter.oicp.development_pki import Authority, KeyPair
 from oicp_adapter.serving import BackgroundServer, Front
 from oicp_adapter.settings import LogSettings
+
+NOW = datetime.now(UTC)
+HOLDS = {"not_before": NOW - timedelta(hours=1), "not_after": NOW + timedelta(days=9)}
 
 
 @pytest.fixture
@@ -83,3 +89,88 @@ def test_a_key_that_wants_a_password_is_refused_before_a_terminal_is_asked_for_i
     key.write_text(head)
     with pytest.raises(ConfigurationError, match=r"server\.key of the test server is encrypted: name a key without"):
         BackgroundServer(None, host="127.0.0.1", port=0, what="test server", front=Front(key, key))
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority.create("test", **HOLDS)
+
+
+@pytest.fixture
+def secure(authority, tmp_path):
+    """A server with https, and the files of its pair."""
+    pair = authority.issue_hub(["localhost"], **HOLDS).write(KeyPair(tmp_path / "a.pem", tmp_path / "a.key"))
+    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("here"))])
+    front = Front(pair.certificate, pair.private_key)
+    server = BackgroundServer(app, host="127.0.0.1", port=0, what="test server", front=front)
+    server.start()
+    yield server, pair
+    server.stop()
+
+
+def shown(server, name=None):
+    """Return the number of the certificate that a new connection is shown, once a request was answered on it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    with (
+        socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=name) as client,
+    ):
+        assert client.selected_alpn_protocol() == "http/1.1"
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        return ssl.DER_cert_to_PEM_cert(client.getpeercert(binary_form=True)).strip()
+
+
+@pytest.mark.parametrize("name", [None, "localhost"])
+def test_a_pair_that_is_replaced_on_disk_is_shown_to_new_connections(secure, authority, name):
+    server, pair = secure
+    before = shown(server, name)
+    assert not server.pair.refresh()
+    authority.issue_hub(["localhost"], **HOLDS).write(pair)
+    assert shown(server, name) == before, "not before somebody looks"
+    assert server.pair.refresh()
+    after = shown(server, name)
+    assert after != before
+    assert pair.certificate.read_text().startswith(after)
+
+
+def damaged(kind, pair, issue):
+    """Lay something wrong where the server's pair is."""
+    if kind == "half":
+        pair.certificate.write_bytes(pair.certificate.read_bytes()[:300])
+    elif kind == "gone":
+        pair.private_key.unlink()
+    elif kind == "mismatched":
+        issue(**HOLDS).write(KeyPair(pair.certificate, pair.private_key.with_suffix(".other")))
+    elif kind == "encrypted":
+        issue(**HOLDS).write(pair, password=b"secret")
+    else:
+        issue(not_before=NOW - timedelta(days=2), not_after=NOW - timedelta(days=1)).write(pair)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("half", "a.pem cannot be read"),
+        ("gone", "a.key does not exist"),
+        ("mismatched", "does not belong to certificate"),
+        ("encrypted", "a.key is encrypted: name a key without a password"),
+        ("expired", "the old one stays in use"),
+    ],
+)
+def test_a_pair_that_does_not_load_or_hold_leaves_the_old_one(secure, authority, kind, told):
+    server, pair = secure
+    before = shown(server)
+
+    def issue(**times):
+        return authority.issue_hub(["localhost"], **times)
+
+    damaged(kind, pair, issue)
+    assert not server.pair.refresh()
+    assert told in str(server.pair.last_error)
+    assert shown(server) == before
+    issue(**HOLDS).write(pair)
+    assert server.pair.refresh()
+    assert shown(server) != before
