@@ -146,10 +146,9 @@ class TestWithPromtool:
     def test_the_configuration_is_well_formed(self):
         assert "SUCCESS" in promtool("check", "config", str(MONITORING / "prometheus.yml"))
 
-    @pytest.mark.timeout(300)  # half a minute of computing for the one about weeks of an objective
     @pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.name)
     def test_each_alert_fires_and_stays_silent(self, tests):
-        assert promtool("test", "rules", str(tests), within=280.0).count("SUCCESS") == 1
+        assert promtool("test", "rules", str(tests)).count("SUCCESS") == 1
 
     def test_two_environments_in_one_prometheus_are_configured_as_the_page_says(self, tmp_path):
         (shown,) = re.findall(r"^```yaml\n(.+?)^```$", (MONITORING / "README.md").read_text(), re.MULTILINE | re.DOTALL)
