@@ -7,6 +7,7 @@ import socket
 import subprocess
 import urllib.parse
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,13 @@ from oicp_adapter.daemon.monitoring import monitoring_app
 from oicp_adapter.serving import BackgroundServer
 from oicp_adapter.settings import PushMode
 from reliability.real.process import DIRECT, PATIENCE, eventually
+from tests.deploy.promql import Series, labels_of, names, strange
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
 TESTS = sorted(MONITORING.glob("tests/*.yml"))
 RULES = ("recording-rules.yml", "alerts.yml")
 PAGES = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), ROOT / "README.md"]
-NAME = re.compile(r"(?<![\w:.])((?:[a-z_]+:)?oicp_adapter_[a-z0-9_]+(?::[a-z0-9_]+)?)(?![\w:/*…])")
-"""A metric, or a recorded series: `level:metric:operations`."""
 
 
 def read(name: str | Path) -> Any:
@@ -44,16 +44,37 @@ ALERTS = rules("alert")
 
 
 @pytest.fixture(scope="module")
-def exported() -> set[str]:
-    """Every name that a query can use: samples of the daemon, families for their help, and recorded series."""
-    families = list(text_string_to_metric_families(generate_latest(Metrics(["DE*ABC"]).registry).decode()))
-    samples = {sample.name for family in families for sample in family.samples}
-    histograms = {f"{family.name}_{part}" for family in families if family.type == "histogram" for part in ("sum",)}
-    return samples | histograms | {family.name for family in families} | {rule["record"] for rule in rules("record")}
+def series() -> Series:
+    """
+    Every name that a query can use, with the values of each label.
+
+    Samples of the daemon, families for their help, and recorded series, which keep what their level names.
+    """
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for family in text_string_to_metric_families(generate_latest(Metrics(["DE*ABC"]).registry).decode()):
+        for sample in family.samples:
+            for labels in (found[family.name], found[sample.name]):
+                for label, value in sample.labels.items():
+                    labels[label].add(value)
+    for rule in rules("record"):
+        for label in rule["record"].partition(":")[0].split("_"):
+            found[rule["record"]][label].update(*(found[name][label] for name in names(rule["expr"])))
+    return {name: dict(labels) for name, labels in found.items()}
 
 
-def names(text: str) -> set[str]:
-    return set(NAME.findall(text))
+@pytest.fixture(scope="module")
+def exported(series) -> set[str]:
+    return set(series)
+
+
+def dashboard() -> Mapping[str, Any]:
+    shown: Mapping[str, Any] = json.loads((MONITORING / "dashboard.json").read_text())
+    return shown
+
+
+def targets() -> Iterator[Mapping[str, Any]]:
+    for panel in dashboard()["panels"]:
+        yield from panel.get("targets", [])
 
 
 def test_no_rule_names_a_metric_that_the_code_does_not_export(exported):
@@ -63,19 +84,73 @@ def test_no_rule_names_a_metric_that_the_code_does_not_export(exported):
 
 
 def test_no_panel_names_a_metric_that_the_code_does_not_export(exported):
-    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    queries += [item["definition"] for item in dashboard["templating"]["list"] if "definition" in item]
+    queries = [target["expr"] for target in targets()] + variables()
     assert len(queries) > 15
     for query in queries:
         assert names(query)
         assert names(query) <= exported, query
 
 
+def variables() -> list[str]:
+    """What the dashboard fills its lists to choose from with."""
+    found = [item["definition"] for item in dashboard()["templating"]["list"] if "definition" in item]
+    assert found == [item["query"]["query"] for item in dashboard()["templating"]["list"] if "definition" in item]
+    return found
+
+
+@pytest.mark.parametrize("rule", [*rules("record"), *ALERTS], ids=lambda rule: rule.get("record") or rule["alert"])
+def test_no_rule_names_a_label_or_a_value_that_the_code_does_not_export(rule, series):
+    assert list(strange(rule["expr"], series)) == []
+    told = " ".join(rule.get("annotations", {}).values())
+    assert set(re.findall(r"\$labels\.(\w+)", told)) <= labels_of(rule["expr"], series)
+
+
+def test_no_panel_names_a_label_or_a_value_that_the_code_does_not_export(series):
+    for query in variables():
+        assert list(strange(query, series)) == []
+    for target in targets():
+        assert list(strange(target["expr"], series)) == []
+        assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels_of(target["expr"], series), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_names_a_label_or_a_value_that_the_code_does_not_export(page, series):
+    text = page.read_text()
+    code = [*re.findall(r"^ *```.*?^ *```", text, re.DOTALL | re.MULTILINE), *re.findall(r"`[^`]+`", text)]
+    assert [wrong for each in code if names(each) for wrong in strange(each, series)] == []
+
+
+@pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.name)
+def test_no_test_of_an_alert_has_series_that_the_code_does_not_export(tests, series):
+    for test in read(tests)["tests"]:
+        for each in test["input_series"]:
+            assert names(each["series"]) <= set(series)
+            assert list(strange(each["series"], series)) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'oicp_adapter_push_failures_total{reason="address_refused"}',
+        'oicp_adapter_push_failures_total{operator="X", reason=~"timeout|address_refused"}',
+        'oicp_adapter_push_failures_total{status="OutOfService"}',
+        'oicp_adapter_status_propagation_seconds_bucket{le="61.0"}',
+        'operator_status:oicp_adapter_evses:max{status!="Outofservice"}',
+        "max by (oprator) (oicp_adapter_lane_state)",
+        "oicp_adapter_lane_state unless on (operator, reason) oicp_adapter_evses",
+        "sum without (action, reeson) (oicp_adapter_push_failures_total)",
+        "label_values(oicp_adapter_lane_state, oprator)",
+        "oicp_adapter_lane_state{state=held}",
+    ],
+)
+def test_a_wrong_label_or_value_would_be_found(query, series):
+    assert names(query) <= set(series)
+    assert len(list(strange(query, series))) == 1
+
+
 def test_every_panel_says_what_it_shows():
-    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
-    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    panels = [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard()["panels"]}) == len(dashboard()["panels"])
     assert all(panel["title"] and panel["description"].endswith(".") for panel in panels)
 
 
@@ -195,9 +270,8 @@ def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path)
 
 def panel_queries() -> Iterator[str]:
     """Every query of the dashboard, as Grafana sends it."""
-    for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
-        for target in panel.get("targets", []):
-            yield target["expr"].replace("$operator", "DE.ABC").replace("$__rate_interval", "1m")
+    for target in targets():
+        yield target["expr"].replace("$operator", "DE.ABC").replace("$__rate_interval", "1m")
 
 
 def firing(ask: Any) -> Mapping[str, str]:
