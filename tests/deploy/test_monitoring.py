@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.parse
@@ -19,10 +20,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from oicp_adapter.daemon.metrics import Metrics
-from oicp_adapter.daemon.monitoring import monitoring_app
-from oicp_adapter.serving import BackgroundServer
-from oicp_adapter.settings import PushMode
-from reliability.real.process import DIRECT, PATIENCE, eventually
+from reliability.real.machine import OPERATOR
+from reliability.real.process import DIRECT, PATIENCE, Process, eventually
+from reliability.real.site import Site
+from reliability.real.workshop import opened_workshop
 from tests.deploy.promql import Series, labels_of, names, strange
 
 ROOT = Path(__file__).parents[2]
@@ -236,14 +237,10 @@ class TestWithPromtool:
 
 @pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus is installed")
 def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path):
-    metrics = Metrics(["DE*ABC"])
-    metrics.lane_state.labels("DE*ABC", "held").set(1)
-    metrics.last_survey.labels("DE*ABC").set_to_current_time()
-    metrics.show_mode(["DE*ABC"], PushMode.LIVE)
-    app = monitoring_app(metrics, not_alive=lambda: None, not_ready=lambda: None)
-    server = BackgroundServer(app, host="127.0.0.1", port=0, what="monitoring endpoint")
-    server.start()
-    try:
+    (shop := tmp_path / "workshop").mkdir()
+    with opened_workshop(shop) as workshop, workshop.site("sqlite") as site:
+        daemon = site.settled()
+        sound = site.sections["push"]
         for name in RULES:
             text = (MONITORING / name).read_text()
             (tmp_path / name).write_text(
@@ -251,21 +248,37 @@ def test_a_real_prometheus_scrapes_the_daemon_and_evaluates_every_rule(tmp_path)
             )
         config = read("prometheus.yml")
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"][0]["targets"] = [urllib.parse.urlsplit(server.url).netloc]
+        target = urllib.parse.urlsplit(daemon.url).netloc
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
         with prometheus(tmp_path) as ask:
+            site.sections["push"] = {**sound, "mode": "loud"}
+            reload(site, daemon)
+            told = f"The settings of {target} were changed to ones that do not hold"
             # Before the first scrape it looks as if there were no daemon.
-            eventually(lambda: firing(ask) == {"OicpAdapterLaneHeld": "The lane of DE*ABC is held"})
+            eventually(lambda: firing(ask) == {"OicpAdapterConfigNotReloaded": told})
             evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
             assert len(evaluated) == len(rules("record")) + len(ALERTS)
             assert {rule["health"] for rule in evaluated} == {"ok"}
             for query in panel_queries():
                 assert ask(f"query?query={urllib.parse.quote(query)}")["resultType"] == "vector", query
-            metrics.lane_state.labels("DE*ABC", "held").set(0)
-            metrics.lane_state.labels("DE*ABC", "active").set(1)
+            eventually(lambda: fleets(ask) == {OPERATOR: "5"})
+            site.sections["push"] = sound
+            reload(site, daemon)
             eventually(lambda: firing(ask) == {})
-    finally:
-        server.stop()
+        assert daemon.stop() == 0
+
+
+def reload(site: Site, daemon: Process) -> None:
+    """Let the daemon read the settings of its site again."""
+    site.config()
+    daemon.send(signal.SIGHUP)
+
+
+def fleets(ask: Any) -> Mapping[str, str]:
+    """How many EVSEs each operator has, as Prometheus saw it."""
+    found = ask("query?query=operator:oicp_adapter_evses:sum")["result"]
+    return {each["metric"]["operator"]: each["value"][1] for each in found}
 
 
 def panel_queries() -> Iterator[str]:
