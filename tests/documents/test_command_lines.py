@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from oicp_adapter.cli.main import NAME, app
-from tests.documents.conftest import PAGES, blocks, name, quoted
+from tests.documents.conftest import PAGES, ROOT, blocks, name, quoted
 
 CONTROL = re.compile(r"[;&|()]+")
 OTHERS = {"systemctl", "journalctl", "docker", "podman", "kubectl"}
@@ -17,6 +17,13 @@ OTHERS = {"systemctl", "journalctl", "docker", "podman", "kubectl"}
 INSTALLS = ("--install-completion", "--show-completion")
 """Options that do something as they are parsed."""
 
+FOREIGN = {
+    *("--build-arg", "--label", "--no-healthcheck", "--stop-timeout"),  # of docker and podman
+    *("--require-hashes", "--no-deps", "--only-binary"),  # of pip
+}
+"""Options of other programs, of which the documents speak."""
+
+OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 REDIRECTION = re.compile(r"[<>]+&?")
 
 
@@ -85,6 +92,32 @@ def complaint(arguments):
     return None
 
 
+def options(of=None, parent=None, called=NAME):
+    """Every option of every command."""
+    of = of or command()
+    context = of.context_class(of, info_name=called, parent=parent)
+    for parameter in of.get_params(context):
+        yield from (each for each in (*parameter.opts, *parameter.secondary_opts) if each.startswith("--"))
+    for below in of.list_commands(context) if hasattr(of, "list_commands") else ():
+        yield from options(of.get_command(context, below), context, below)
+
+
+@cache
+def known_options():
+    """Those of the command, of the modules beside it, and of other programs."""
+    beside = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("benchmarks", "release", "reliability")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    return {*options(), *re.findall(r'"(--[a-z][a-z-]*)"', beside), *FOREIGN}
+
+
+def unknown_options(text):
+    """What a quotation that begins with an option names and nothing has; a whole command line is parsed instead."""
+    return set(OPTION.findall(text)) - known_options() if text.startswith("--") else set()
+
+
 WRITTEN = [
     pytest.param(call, id=f"{name(page)}: {' '.join(call)}")
     for page in PAGES
@@ -115,6 +148,17 @@ def test_a_command_line_in_a_sentence_names_a_command_and_options_that_there_are
                 )
                 seen += 1
     assert seen > 30
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_an_option_in_a_sentence_is_one_that_there_is(page):
+    assert [(text, unknown) for text in quoted(page) if (unknown := unknown_options(text))] == []
+
+
+def test_a_wrong_option_would_be_found():
+    assert unknown_options("--ofline") == {"--ofline"}
+    assert unknown_options("--evses 5 --secs 5") == {"--secs"}
+    assert {"--offline", "--help", "--config", "--hub-name", "--round-trip"} <= known_options()
 
 
 @pytest.mark.parametrize(
