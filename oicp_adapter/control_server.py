@@ -20,6 +20,7 @@ from oicp_adapter.control.desk import Desk
 from oicp_adapter.control.propagation import propagation_of
 from oicp_adapter.control.rates import RateLimits
 from oicp_adapter.daemon.configuration import differing
+from oicp_adapter.daemon.pair_log import follow
 from oicp_adapter.daemon.service_manager import ServiceManager
 from oicp_adapter.domain.errors import ConfigurationError, foreign_text
 from oicp_adapter.page.router import page_router
@@ -86,7 +87,8 @@ class ControlServer:
                 if not self._server.alive:
                     raise RuntimeError("the control server has ended by itself")
                 asked, self._asked = self._asked, False  # before the look, which then sees what the signal tells of
-                self._look_at_certificate(asked=asked)
+                if (pair := self._server.pair) is not None:
+                    follow(pair, self._log, asked=asked)
                 if asked:
                     self._answer_reload()
         finally:
@@ -95,22 +97,6 @@ class ControlServer:
             self._propagation.stop()
             self._store.close()
             self._log.info("control.stopped")
-
-    def _look_at_certificate(self, *, asked: bool) -> None:
-        """Take up a certificate that was replaced on disk; a pair that is no good leaves the old one in use."""
-        pair = self._server.pair
-        if pair is None:
-            return
-        before, replaced, error = pair.last_error, pair.refresh(), pair.last_error
-        over = {"over": "certificate.not_replaced"} if before is not None else {}
-        facts = pair.facts
-        if replaced:
-            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial, **over)
-        elif error is not None and (asked or error is not before):
-            answer = {"asked": True} if asked else {}
-            self._log.error("certificate.not_replaced", reason=str(error), **answer)
-        elif error is None and over:
-            self._log.info("certificate.unchanged", **over)
 
     def _answer_reload(self) -> None:
         """Tell whoever asked which certificate is in use, and what of the settings is not."""

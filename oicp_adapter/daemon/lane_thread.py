@@ -16,6 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 from tenacity.wait import wait_random_exponential
 
 from oicp_adapter.daemon.metrics import Metrics
+from oicp_adapter.daemon.pair_log import follow
 from oicp_adapter.daemon.worker import LaneWorker
 from oicp_adapter.domain.errors import (
     AdapterError,
@@ -229,26 +230,12 @@ class LaneThread:
             return
         self._looked_at = self._clock()
         asked, self._certificate_asked = self._certificate_asked, False
-        before, replaced, error = (
-            self._certificate.last_error,
-            self._certificate.refresh(),
-            self._certificate.last_error,
-        )
-        over = {"over": "certificate.not_replaced"} if before is not None else {}
-        if replaced:
-            facts = self._certificate.facts
-            self._log.info("certificate.replaced", not_after=facts.not_after.isoformat(), serial=facts.serial, **over)
+        if follow(self._certificate, self._log, asked=asked):
             if self._certificate.doubt is not None:
                 self._log.warning("certificate.doubtful", reason=self._certificate.doubt)
             self._show_certificate()
             self._worker.retry_now()
-        elif error is not None and (asked or error is not before):
-            # The cause is the reason, so that another cause is told although the first one was told just now.
-            answer = {"asked": True} if asked else {}
-            self._log.error("certificate.not_replaced", reason=str(error), **answer)
-        elif error is None and over:
-            self._log.info("certificate.unchanged", **over)
-        self._metrics.certificate_reloaded.labels(self.operator_id).set(error is None)
+        self._metrics.certificate_reloaded.labels(self.operator_id).set(self._certificate.last_error is None)
 
     def _show_certificate(self) -> None:
         not_after = self._certificate.facts.endings[0].not_after.timestamp()
